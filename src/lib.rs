@@ -1,0 +1,21 @@
+//! Larder: a key-value store that other programs embed.
+//!
+//! Data is an append-only log of memory-mapped segment files; an index in memory says where each
+//! live key's record is. A set is a copy into the map, a get is one index line and one record line.
+//!
+//! `ARCHITECTURE.md` has the bird's-eye view, `docs/format.md` the bytes, `include/larder.h` the
+//! C ABI.
+
+#[cfg(not(all(target_endian = "little", target_pointer_width = "64")))]
+compile_error!("Larder's maps are little-endian and 64 bits wide");
+
+pub mod error;
+pub mod options;
+pub mod storage;
+
+pub use error::{Error, Result, Status};
+pub use options::{CompactionMode, Options, SyncMode, VerifyReads};
+pub mod stats;
+pub mod store;
+pub use stats::Stats;
+pub use store::Store;

@@ -1,0 +1,230 @@
+//! How a store is opened: names and values, parsed and checked in one place.
+//!
+//! The C ABI hands names and values as text, so an option never needs a new ABI; Rust code sets the
+//! same fields. Unknown names and malformed values are errors that name what was wrong.
+
+use crate::error::{Error, Result, Status};
+use std::time::Duration;
+
+/// When an acknowledged write is on the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SyncMode {
+    /// Acknowledged is durable; concurrent writers share one sync.
+    Always,
+    /// Synced in the background this often: power loss takes at most this much, plus one sync.
+    Interval(Duration),
+    /// The kernel decides. A killed process still loses nothing.
+    None,
+}
+
+/// Which reads check a record's checksum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VerifyReads {
+    /// Every read that copies (the default).
+    Copies,
+    /// Views too.
+    All,
+    /// None: only recovery, compaction and verify check.
+    None,
+}
+
+/// Who decides when space is reclaimed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CompactionMode {
+    /// The store does, in the background.
+    Auto,
+    /// Only an explicit call.
+    Manual,
+}
+
+/// Smallest value of `segment_size`, bytes.
+pub const SEGMENT_BYTES_MIN: u64 = 64 << 10;
+/// Largest value of `segment_size`, bytes.
+pub const SEGMENT_BYTES_MAX: u64 = 4 << 30;
+/// Longest sync interval, milliseconds (one day).
+pub const SYNC_INTERVAL_MS_MAX: u64 = 86_400_000;
+
+/// Options of [`crate::Store::open`].
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// When an acknowledged write is durable.
+    pub sync: SyncMode,
+    /// Take no lock, create no file, refuse writes.
+    pub read_only: bool,
+    /// Create the store if it is not there.
+    pub create: bool,
+    /// Size that segments grow to, bytes.
+    pub segment_bytes: u64,
+    /// Most bytes the store may take on disk; 0 is no limit.
+    pub bytes_max: u64,
+    /// Which reads check the record's checksum.
+    pub verify_reads: VerifyReads,
+    /// Who decides when space is reclaimed.
+    pub compaction: CompactionMode,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            sync: SyncMode::Always,
+            read_only: false,
+            create: true,
+            segment_bytes: 64 << 20,
+            bytes_max: 0,
+            verify_reads: VerifyReads::Copies,
+            compaction: CompactionMode::Auto,
+        }
+    }
+}
+
+impl Options {
+    /// Sets one option from its text form. On an error nothing is changed.
+    pub fn set(&mut self, name: &str, value: &str) -> Result<()> {
+        match name {
+            "sync" => self.sync = parse_sync(value)?,
+            "read_only" => self.read_only = parse_bool(name, value)?,
+            "create" => self.create = parse_bool(name, value)?,
+            "segment_size" => {
+                let bytes = parse_bytes(name, value)?;
+                if !(SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX).contains(&bytes) {
+                    return Err(malformed(name, value, "64KiB to 4GiB"));
+                }
+                self.segment_bytes = bytes;
+            }
+            "max_size" => self.bytes_max = parse_bytes(name, value)?,
+            "verify_reads" => {
+                self.verify_reads = match value {
+                    "copies" => VerifyReads::Copies,
+                    "all" => VerifyReads::All,
+                    "none" => VerifyReads::None,
+                    _ => return Err(malformed(name, value, "copies, all or none")),
+                }
+            }
+            "compaction" => {
+                self.compaction = match value {
+                    "auto" => CompactionMode::Auto,
+                    "manual" => CompactionMode::Manual,
+                    _ => return Err(malformed(name, value, "auto or manual")),
+                }
+            }
+            _ => {
+                return Err(Error::new(
+                    Status::InvalidArgument,
+                    format!(
+                        "unknown option \"{}\"; known are sync, read_only, create, segment_size, max_size, verify_reads, compaction",
+                        shown(name)
+                    ),
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// At most 40 characters of what the caller wrote, so that a message always fits.
+fn shown(text: &str) -> String {
+    text.chars().take(40).collect()
+}
+
+fn malformed(name: &str, value: &str, wanted: &str) -> Error {
+    Error::new(Status::InvalidArgument, format!("option {name}: \"{}\" is not {wanted}", shown(value)))
+}
+
+fn parse_bool(name: &str, value: &str) -> Result<bool> {
+    match value {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err(malformed(name, value, "true or false")),
+    }
+}
+
+fn parse_sync(value: &str) -> Result<SyncMode> {
+    const WANTED: &str = "always, none or interval:<milliseconds, 1 to 86400000>";
+    match value {
+        "always" => return Ok(SyncMode::Always),
+        "none" => return Ok(SyncMode::None),
+        _ => {}
+    }
+    let interval_ms = value
+        .strip_prefix("interval:")
+        .and_then(parse_digits)
+        .filter(|ms| (1..=SYNC_INTERVAL_MS_MAX).contains(ms))
+        .ok_or_else(|| malformed("sync", value, WANTED))?;
+    Ok(SyncMode::Interval(Duration::from_millis(interval_ms)))
+}
+
+fn parse_bytes(name: &str, value: &str) -> Result<u64> {
+    const UNITS: [(&str, u32); 3] = [("KiB", 10), ("MiB", 20), ("GiB", 30)];
+    let (digits, shift) = UNITS
+        .iter()
+        .find_map(|(unit, shift)| value.strip_suffix(unit).map(|digits| (digits, *shift)))
+        .unwrap_or((value, 0));
+    parse_digits(digits)
+        .and_then(|count| count.checked_mul(1 << shift))
+        .ok_or_else(|| malformed(name, value, "a number of bytes, as 1048576, 1024KiB, 1MiB or 1GiB"))
+}
+
+/// Digits only: `str::parse` alone would take a sign.
+fn parse_digits(text: &str) -> Option<u64> {
+    if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    text.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(name: &str, value: &str) -> Result<Options> {
+        let mut options = Options::default();
+        options.set(name, value)?;
+        Ok(options)
+    }
+
+    #[test]
+    fn every_documented_form_is_taken() {
+        assert_eq!(set("sync", "always").unwrap().sync, SyncMode::Always);
+        assert_eq!(set("sync", "none").unwrap().sync, SyncMode::None);
+        assert_eq!(set("sync", "interval:250").unwrap().sync, SyncMode::Interval(Duration::from_millis(250)));
+        assert_eq!(set("segment_size", "64KiB").unwrap().segment_bytes, 65_536);
+        assert_eq!(set("segment_size", "4GiB").unwrap().segment_bytes, 4 << 30);
+        assert_eq!(set("max_size", "0").unwrap().bytes_max, 0);
+        assert_eq!(set("max_size", "12345").unwrap().bytes_max, 12_345);
+        assert_eq!(set("verify_reads", "all").unwrap().verify_reads, VerifyReads::All);
+        assert_eq!(set("compaction", "manual").unwrap().compaction, CompactionMode::Manual);
+        assert!(set("read_only", "true").unwrap().read_only);
+        assert!(!set("create", "false").unwrap().create);
+    }
+
+    #[test]
+    fn malformed_values_are_refused_and_named() {
+        for (name, value) in [
+            ("sync", ""),
+            ("sync", "Always"),
+            ("sync", "interval:0"),
+            ("sync", "interval:"),
+            ("sync", "interval:-1"),
+            ("sync", "interval:+1"),
+            ("sync", "interval: 5"),
+            ("sync", "interval:86400001"),
+            ("read_only", "1"),
+            ("create", "TRUE"),
+            ("segment_size", "65535"),
+            ("segment_size", "5GiB"),
+            ("segment_size", "64 KiB"),
+            ("segment_size", "64kib"),
+            ("segment_size", "KiB"),
+            ("max_size", "-1"),
+            ("max_size", "18446744073709551616"),
+            ("max_size", "99999999999GiB"),
+            ("verify_reads", "yes"),
+            ("compaction", "off"),
+            ("colour", "blue"),
+        ] {
+            let error = set(name, value).expect_err(&format!("{name}={value}"));
+            assert_eq!(error.status(), Status::InvalidArgument, "{name}={value}");
+            assert!(error.message().contains(name), "{}", error.message());
+        }
+    }
+}
