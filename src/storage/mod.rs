@@ -14,9 +14,14 @@
 //!   ST3. Space is reserved on disk before it is mapped; so a store through a map never needs a
 //!        block that the file system does not have.
 
+mod disk;
 mod map;
+#[doc(hidden)]
+pub mod sim;
 
+pub use disk::DiskStorage;
 pub use map::{AppendMap, Claim, Map, MapAccess};
+pub use sim::SimulatedStorage;
 
 use std::io;
 
@@ -80,6 +85,8 @@ pub trait Storage: Send + Sync {
 /// One open file of a store.
 ///
 /// All offsets and lengths are bytes from the start of the file.
+// A length that has to be asked for and can fail has no use for `is_empty` beside it.
+#[allow(clippy::len_without_is_empty)]
 pub trait File: Send + Sync {
     /// The file's length.
     fn len(&self) -> io::Result<u64>;
@@ -87,7 +94,8 @@ pub trait File: Send + Sync {
     /// Fills `buffer` from `offset`; `UnexpectedEof` if the file ends before.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
 
-    /// Writes all of `bytes` at `offset`, growing the file if needed.
+    /// Writes all of `bytes` at `offset`, growing the file if needed. After an error any number of
+    /// them may be there.
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
 
     /// Reserves blocks for `0..len` and makes the file at least that long, filled with zeros.

@@ -1,0 +1,139 @@
+//! One open file on disk: positioned reads and writes, reserved space, maps.
+//!
+//! Not here: names and directories (`disk`), access to mapped bytes (`storage::map`).
+//!
+//! Invariants: D3 (see `disk`), ST2 and ST3 (see `storage`).
+//!
+//! Locks: none; the system orders what happens to one file.
+
+use super::{File, MapAccess, retry};
+use crate::storage::map::{Backing, Map};
+use memmap2::{MmapOptions, MmapRaw};
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::FileExt;
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+/// What `punch_hole` rounds to: no file system of Linux allocates in smaller blocks and punches them.
+const BLOCK_LEN: u64 = 4096;
+
+/// A file of a store; its descriptor is closed when this is dropped, maps of it live on.
+pub(super) struct DiskFile {
+    file: std::fs::File,
+}
+
+impl DiskFile {
+    pub(super) fn new(file: std::fs::File) -> Self {
+        Self { file }
+    }
+
+    /// `fallocate` with signed offsets as the system wants them.
+    fn allocate(&self, mode: libc::c_int, offset: u64, len: u64) -> io::Result<()> {
+        let too_large = |_| io::Error::from_raw_os_error(libc::EFBIG);
+        let offset = libc::off64_t::try_from(offset).map_err(too_large)?;
+        let len = libc::off64_t::try_from(len).map_err(too_large)?;
+        // SAFETY: the descriptor is open as long as `self`; the call touches no memory of ours.
+        retry(|| unsafe { libc::fallocate64(self.file.as_raw_fd(), mode, offset, len) }).map(drop)
+    }
+}
+
+impl File for DiskFile {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.file.metadata()?.len())
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        self.file.read_exact_at(buffer, offset)
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.file.write_all_at(bytes, offset)
+    }
+
+    fn reserve(&self, len: u64) -> io::Result<()> {
+        if len == 0 {
+            return Ok(());
+        }
+        let len_before = self.len()?;
+        let reserved = match self.allocate(0, 0, len) {
+            Err(error) if is_unsupported(&error) => write_zeros(&self.file, len_before, len),
+            other => other,
+        };
+        if reserved.is_err() && len_before < len {
+            // Part of it may be allocated. Nobody has mapped what lies behind the old end, so it can
+            // be given back (D3); should that fail too, the first error is the one to report.
+            let _ = self.file.set_len(len_before);
+        }
+        reserved
+    }
+
+    fn punch_hole(&self, offset: u64, len: u64) -> io::Result<()> {
+        let start = offset.next_multiple_of(BLOCK_LEN);
+        let end = offset.saturating_add(len) / BLOCK_LEN * BLOCK_LEN;
+        if start >= end {
+            return Ok(());
+        }
+        match self.allocate(libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE, start, end - start) {
+            Err(error) if is_unsupported(&error) => Ok(()),
+            other => other,
+        }
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        // `fdatasync` also covers pages that were dirtied through a map, and the file's length.
+        self.file.sync_data()
+    }
+
+    fn map(&self, len: usize, access: MapAccess) -> io::Result<Map> {
+        if len as u64 > self.len()? {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file is shorter than what was to be mapped"));
+        }
+        if len == 0 {
+            let nothing = NonNull::<u64>::dangling().cast();
+            // SAFETY: aligned, and valid for the zero bytes it has.
+            return Ok(unsafe { Map::new(nothing, 0, access, Arc::new(NoPages)) });
+        }
+        let mut options = MmapOptions::new();
+        options.len(len);
+        let pages = match access {
+            MapAccess::ReadOnly => options.map_raw_read_only(&self.file)?,
+            MapAccess::ReadWrite => options.map_raw(&self.file)?,
+        };
+        let base = NonNull::new(pages.as_mut_ptr()).ok_or_else(|| io::Error::other("mapped at address 0"))?;
+        // SAFETY: page-aligned; valid for `len` bytes until `pages` is unmapped, which the backing
+        // does when it is dropped; the file is that long (checked above) and never shortened (ST2);
+        // whoever maps for stores is the only one to do so (the store's lock, `log`).
+        Ok(unsafe { Map::new(base, len, access, Arc::new(Pages { _pages: pages })) })
+    }
+}
+
+/// Mapped pages, unmapped when dropped.
+struct Pages {
+    _pages: MmapRaw,
+}
+
+impl Backing for Pages {}
+
+/// What a map of no bytes lives on.
+struct NoPages;
+
+impl Backing for NoPages {}
+
+fn is_unsupported(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EOPNOTSUPP | libc::ENOSYS))
+}
+
+/// What stands in for `fallocate` where there is none: blocks that were written exist.
+///
+/// Holes before `start` stay holes, for what is there may be data; the log reserves new files only.
+pub(super) fn write_zeros(file: &std::fs::File, start: u64, end: u64) -> io::Result<()> {
+    let zeros = [0_u8; 64 * 1024];
+    let mut offset = start;
+    while offset < end {
+        let len = usize::try_from(end - offset).unwrap_or(usize::MAX).min(zeros.len());
+        file.write_all_at(&zeros[..len], offset)?;
+        offset += len as u64;
+    }
+    Ok(())
+}

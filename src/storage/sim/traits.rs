@@ -1,0 +1,265 @@
+//! The simulated directory and file as the store sees them.
+//!
+//! Not here: crashes, failures and damage (`sim`, `sim::state`).
+//!
+//! Locks: the simulation's mutex, taken by every call for its whole length.
+
+use super::call::CallKind;
+use super::directory::InodeId;
+use super::image::Image;
+use super::inode::Inode;
+use super::random::Random;
+use super::state::{Content, Interruption, State};
+use super::{Shared, SimulatedStorage};
+use crate::storage::map::{Backing, Map};
+use crate::storage::{File, LockError, LockGuard, MapAccess, Storage};
+use parking_lot::MutexGuard;
+use std::io;
+use std::sync::Arc;
+
+const LOCK_NAME: &str = "LOCK";
+
+/// What an interrupted call leaves behind that does all of its work or none.
+fn nothing(_: &mut Content, _: &mut Random, _: Interruption) {}
+
+impl SimulatedStorage {
+    fn handle(&self, state: &mut State, id: InodeId, access: MapAccess) -> Box<dyn File> {
+        let pin = Arc::clone(&state.content.inode_of(id).pins);
+        Box::new(SimulatedFile { shared: Arc::clone(&self.shared), id, access, pin })
+    }
+}
+
+impl Storage for SimulatedStorage {
+    fn describe(&self) -> String {
+        "simulated".to_owned()
+    }
+
+    fn list(&self) -> io::Result<Vec<String>> {
+        let mut state = self.shared.state.lock();
+        state.begin(CallKind::List, "list".to_owned(), nothing)?;
+        Ok(state.content.directory.live().keys().cloned().collect())
+    }
+
+    fn create(&self, name: &str) -> io::Result<Box<dyn File>> {
+        let mut state = self.shared.state.lock();
+        state.begin_change(CallKind::Create, format!("create {name}"), nothing)?;
+        if state.content.directory.get(name).is_some() {
+            return Err(state.fail(libc::EEXIST));
+        }
+        let id = state.content.add(Inode::new());
+        state.content.directory.link(name, id);
+        Ok(self.handle(&mut state, id, MapAccess::ReadWrite))
+    }
+
+    fn open(&self, name: &str, access: MapAccess) -> io::Result<Box<dyn File>> {
+        let mut state = self.shared.state.lock();
+        let line = format!("open {name}");
+        match access {
+            MapAccess::ReadOnly => state.begin(CallKind::Open, line, nothing)?,
+            MapAccess::ReadWrite => state.begin_change(CallKind::Open, line, nothing)?,
+        }
+        match state.content.directory.get(name) {
+            Some(id) => Ok(self.handle(&mut state, id, access)),
+            None => Err(state.fail(libc::ENOENT)),
+        }
+    }
+
+    fn rename(&self, source: &str, target: &str) -> io::Result<()> {
+        let mut state = self.shared.state.lock();
+        state.begin_change(CallKind::Rename, format!("rename {source} {target}"), nothing)?;
+        if state.content.directory.get(source).is_none() {
+            return Err(state.fail(libc::ENOENT));
+        }
+        state.content.directory.rename(source, target);
+        state.content.collect();
+        Ok(())
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        let mut state = self.shared.state.lock();
+        state.begin_change(CallKind::Remove, format!("remove {name}"), nothing)?;
+        if state.content.directory.get(name).is_none() {
+            return Err(state.fail(libc::ENOENT));
+        }
+        state.content.directory.unlink(name);
+        state.content.collect();
+        Ok(())
+    }
+
+    fn sync_directory(&self) -> io::Result<()> {
+        let mut state = self.shared.state.lock();
+        state.begin_change(CallKind::SyncDirectory, "sync-directory".to_owned(), |content, _, interruption| {
+            if interruption == Interruption::Failure {
+                content.directory.fail_sync();
+            }
+        })?;
+        state.content.directory.sync();
+        state.content.collect();
+        Ok(())
+    }
+
+    fn lock(&self) -> Result<Box<dyn LockGuard>, LockError> {
+        let mut state = self.shared.state.lock();
+        state.begin_change(CallKind::Lock, "lock".to_owned(), nothing).map_err(LockError::Io)?;
+        let pid = std::process::id();
+        if state.is_locked {
+            state.fail(libc::EWOULDBLOCK);
+            return Err(LockError::Busy { pid });
+        }
+        state.is_locked = true;
+        if state.content.directory.get(LOCK_NAME).is_none() {
+            let id = state.content.add(Inode::new());
+            state.content.directory.link(LOCK_NAME, id);
+        }
+        let line = format!("{pid}\n");
+        state.content.inode(LOCK_NAME).write(line.as_bytes(), 0);
+        Ok(Box::new(SimulatedLock { shared: Arc::clone(&self.shared) }))
+    }
+
+    fn probe_lock(&self) -> Result<(), LockError> {
+        let mut state = self.shared.state.lock();
+        state.begin(CallKind::ProbeLock, "probe-lock".to_owned(), nothing).map_err(LockError::Io)?;
+        if state.is_locked { Err(LockError::Busy { pid: std::process::id() }) } else { Ok(()) }
+    }
+
+    fn now_ms(&self) -> u64 {
+        self.shared.state.lock().now_ms
+    }
+
+    fn random_u64(&self) -> u64 {
+        self.shared.state.lock().random_u64()
+    }
+}
+
+/// Frees the lock of the directory it was taken in; a crash or kill has freed it in the next one.
+struct SimulatedLock {
+    shared: Arc<Shared>,
+}
+
+impl LockGuard for SimulatedLock {}
+
+impl Drop for SimulatedLock {
+    fn drop(&mut self) {
+        self.shared.state.lock().is_locked = false;
+    }
+}
+
+/// An open simulated file.
+struct SimulatedFile {
+    shared: Arc<Shared>,
+    id: InodeId,
+    access: MapAccess,
+    pin: Arc<()>,
+}
+
+impl SimulatedFile {
+    /// Locks the state, and says how a trace names this file and its call.
+    fn begin(&self, call: &str, details: &str) -> (MutexGuard<'_, State>, String) {
+        let state = self.shared.state.lock();
+        let name = state.content.directory.name_of(self.id).unwrap_or("(unlinked)");
+        let line = format!("{call} {name}{details}");
+        (state, line)
+    }
+
+    fn require_writable(&self, state: &mut State) -> io::Result<()> {
+        match self.access {
+            MapAccess::ReadWrite => Ok(()),
+            MapAccess::ReadOnly => Err(state.fail(libc::EBADF)),
+        }
+    }
+}
+
+impl File for SimulatedFile {
+    fn len(&self) -> io::Result<u64> {
+        let (mut state, line) = self.begin("len", "");
+        state.begin(CallKind::Len, line, nothing)?;
+        Ok(state.content.inode_of(self.id).len() as u64)
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        let (mut state, line) = self.begin("read", &format!(" {offset}+{}", buffer.len()));
+        state.begin(CallKind::ReadAt, line, nothing)?;
+        if state.content.inode_of(self.id).read(buffer, usize::try_from(offset).unwrap_or(usize::MAX)) {
+            Ok(())
+        } else {
+            Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file ends before the bytes to be read"))
+        }
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        let (mut state, line) = self.begin("write", &format!(" {offset}+{}", bytes.len()));
+        let offset = usize::try_from(offset).map_err(|_| io::Error::from_raw_os_error(libc::EFBIG))?;
+        let left = state.space_left();
+        let fitting_len = match self.access {
+            MapAccess::ReadWrite => state.content.inode_of(self.id).fitting_len(offset, bytes.len(), left),
+            MapAccess::ReadOnly => 0,
+        };
+        state.begin_change(CallKind::WriteAt, line, |content, random, _| {
+            // A write that is cut short has written some of it.
+            let len = random.below(fitting_len + 1);
+            content.inode_of(self.id).write(&bytes[..len], offset);
+        })?;
+        self.require_writable(&mut state)?;
+        state.content.inode_of(self.id).write(&bytes[..fitting_len], offset);
+        if fitting_len < bytes.len() { Err(state.fail(libc::ENOSPC)) } else { Ok(()) }
+    }
+
+    fn reserve(&self, len: u64) -> io::Result<()> {
+        let (mut state, line) = self.begin("reserve", &format!(" {len}"));
+        state.begin_change(CallKind::Reserve, line, nothing)?;
+        self.require_writable(&mut state)?;
+        let len = usize::try_from(len).map_err(|_| io::Error::from_raw_os_error(libc::EFBIG))?;
+        if state.content.inode_of(self.id).space_needed(0..len) > state.space_left() {
+            return Err(state.fail(libc::ENOSPC));
+        }
+        state.content.inode_of(self.id).reserve(len);
+        Ok(())
+    }
+
+    fn punch_hole(&self, offset: u64, len: u64) -> io::Result<()> {
+        let (mut state, line) = self.begin("punch", &format!(" {offset}+{len}"));
+        state.begin_change(CallKind::PunchHole, line, nothing)?;
+        self.require_writable(&mut state)?;
+        let bounded = |bytes| usize::try_from(bytes).unwrap_or(usize::MAX);
+        state.content.inode_of(self.id).punch(bounded(offset), bounded(len));
+        Ok(())
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        let (mut state, line) = self.begin("sync", "");
+        state.begin(CallKind::Sync, line, |content, _, interruption| {
+            if interruption == Interruption::Failure {
+                content.inode_of(self.id).fail_sync();
+            }
+        })?;
+        state.content.inode_of(self.id).sync();
+        Ok(())
+    }
+
+    fn map(&self, len: usize, access: MapAccess) -> io::Result<Map> {
+        let (mut state, line) = self.begin("map", &format!(" {len}"));
+        state.begin(CallKind::Map, line, nothing)?;
+        let is_writable = access == MapAccess::ReadWrite;
+        if is_writable && self.access != MapAccess::ReadWrite {
+            return Err(state.fail(libc::EACCES));
+        }
+        let inode = state.content.inode_of(self.id);
+        if len > inode.len() {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file is shorter than what was to be mapped"));
+        }
+        let image = inode.map(len, is_writable);
+        let base = image.base();
+        // SAFETY: aligned to 8 and valid for `len` bytes, since `len` is at most the file's length and
+        // that at most the image's capacity; the backing keeps the image, which never moves (I1);
+        // the simulation itself stores there only when the store writes or punches.
+        Ok(unsafe { Map::new(base, len, access, Arc::new(Memory { _image: image, _pin: Arc::clone(&self.pin) })) })
+    }
+}
+
+/// What a map lives on.
+struct Memory {
+    _image: Arc<Image>,
+    _pin: Arc<()>,
+}
+
+impl Backing for Memory {}
