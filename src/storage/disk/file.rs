@@ -69,7 +69,7 @@ impl File for DiskFile {
     }
 
     fn punch_hole(&self, offset: u64, len: u64) -> io::Result<()> {
-        let start = offset.next_multiple_of(BLOCK_LEN);
+        let start = offset.checked_next_multiple_of(BLOCK_LEN).unwrap_or(u64::MAX);
         let end = offset.saturating_add(len) / BLOCK_LEN * BLOCK_LEN;
         if start >= end {
             return Ok(());

@@ -1,8 +1,16 @@
-//! The real directory, on whatever file system the temporary directory is.
+//! The real directory, on whatever file system the temporary directory is on; where that cannot be
+//! had otherwise, on small ones mounted for one thread only, which takes root.
+
+mod opening;
+mod refusals;
 
 use super::*;
 use crate::storage::AppendMap;
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Instant;
 
 /// A directory of its own for one test, removed with it.
 struct Scratch(PathBuf);
@@ -21,6 +29,10 @@ impl Scratch {
     fn path(&self) -> &Path {
         &self.0
     }
+
+    fn storage(&self) -> DiskStorage {
+        DiskStorage::open(self.path(), true, false).unwrap()
+    }
 }
 
 impl Drop for Scratch {
@@ -29,10 +41,18 @@ impl Drop for Scratch {
     }
 }
 
+fn errno<T>(result: io::Result<T>) -> i32 {
+    result.err().expect("a failure").raw_os_error().unwrap()
+}
+
+fn blocks_len(path: &Path) -> u64 {
+    std::fs::metadata(path).unwrap().blocks() * 512
+}
+
 #[test]
 fn what_is_appended_through_a_map_is_read_from_the_file_and_the_other_way_round() {
     let scratch = Scratch::new();
-    let storage = DiskStorage::open(scratch.path().join("store"), true, false).unwrap();
+    let storage = scratch.storage();
     let file = storage.create("a").unwrap();
     file.reserve(8192).unwrap();
     let map = AppendMap::new(file.map(8192, MapAccess::ReadWrite).unwrap(), 0, 0..0, 0);
@@ -44,7 +64,228 @@ fn what_is_appended_through_a_map_is_read_from_the_file_and_the_other_way_round(
     assert_eq!(&read, b"through the map");
     file.write_at(b"X", 8).unwrap();
     assert_eq!(map.read(0..15).unwrap(), b"through Xhe map");
+    assert_eq!(file.read_at(&mut read, 8190).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
     file.sync().unwrap();
     storage.sync_directory().unwrap();
+    storage.remove("a").unwrap();
+    drop((file, storage));
+    assert_eq!(map.read(0..15).unwrap(), b"through Xhe map");
+}
+
+#[test]
+fn the_directory_creates_lists_renames_and_removes() {
+    let scratch = Scratch::new();
+    let storage = scratch.storage();
+    let sorted = || {
+        let mut names = storage.list().unwrap();
+        names.sort();
+        names
+    };
+    assert_eq!(sorted(), Vec::<String>::new());
+    for n in 0..300 {
+        storage.create(&format!("{n:03}")).unwrap();
+    }
+    assert_eq!(sorted().len(), 300);
+    assert_eq!(sorted().len(), 300, "a list does not start where the last one ended");
+    for n in 2..300 {
+        storage.remove(&format!("{n:03}")).unwrap();
+    }
+    assert_eq!(errno(storage.create("000")), libc::EEXIST);
+    storage.open("000", MapAccess::ReadWrite).unwrap().write_at(b"zero", 0).unwrap();
+    storage.rename("000", "001").unwrap();
+    storage.sync_directory().unwrap();
+    assert_eq!(sorted(), ["001"]);
+    assert_eq!(std::fs::read(scratch.path().join("001")).unwrap(), b"zero");
+    assert_eq!(errno(storage.open("000", MapAccess::ReadOnly)), libc::ENOENT);
+    assert_eq!(errno(storage.remove("000")), libc::ENOENT);
+    assert_eq!(errno(storage.rename("000", "002")), libc::ENOENT);
+}
+
+#[test]
+fn reserved_space_has_blocks_reads_as_zeros_and_keeps_what_was_there() {
+    let scratch = Scratch::new();
+    let storage = scratch.storage();
+    let file = storage.create("a").unwrap();
+    file.write_at(b"kept", 0).unwrap();
+    file.reserve(0).unwrap();
+    file.reserve(1 << 20).unwrap();
+    assert_eq!(file.len().unwrap(), 1 << 20);
+    assert!(blocks_len(&scratch.path().join("a")) >= 1 << 20);
+    file.reserve(4096).unwrap();
+    assert_eq!(file.len().unwrap(), 1 << 20, "a reservation never shortens");
+    let mut read = vec![1; 1 << 20];
+    file.read_at(&mut read, 0).unwrap();
+    assert_eq!(&read[..4], b"kept");
+    assert!(read[4..].iter().all(|byte| *byte == 0));
+}
+
+#[test]
+fn a_punched_hole_is_rounded_inwards_and_gives_blocks_back() {
+    let scratch = Scratch::new();
+    let file = scratch.storage().create("a").unwrap();
+    file.write_at(&[1; 16 * 4096], 0).unwrap();
+    file.sync().unwrap();
+    let before = blocks_len(&scratch.path().join("a"));
+    file.punch_hole(100, 4096).unwrap();
+    file.punch_hole(4095, 4097).unwrap();
+    file.punch_hole(u64::MAX - 10, 10).unwrap();
+    file.punch_hole(2 * 4096 - 1, 6 * 4096 + 2).unwrap();
+    let bytes = std::fs::read(scratch.path().join("a")).unwrap();
+    let expected: Vec<u8> = (0..16).flat_map(|page| [u8::from(!(1..=7).contains(&page)); 4096]).collect();
+    assert_eq!(bytes.len(), 16 * 4096);
+    assert!(bytes == expected, "pages 1 to 7 are holes and nothing else is");
+    assert!(blocks_len(&scratch.path().join("a")) < before);
+}
+
+#[test]
+fn a_map_lies_inside_the_file_and_may_be_empty() {
+    let scratch = Scratch::new();
+    let storage = scratch.storage();
+    let file = storage.create("a").unwrap();
+    assert!(file.map(0, MapAccess::ReadOnly).unwrap().is_empty());
+    file.write_at(&[1; 100], 0).unwrap();
+    assert_eq!(file.map(101, MapAccess::ReadOnly).err().unwrap().kind(), io::ErrorKind::UnexpectedEof);
+    let read_only = storage.open("a", MapAccess::ReadOnly).unwrap();
+    assert_eq!(errno(read_only.map(100, MapAccess::ReadWrite)), libc::EACCES);
+    let map = read_only.map(100, MapAccess::ReadOnly).unwrap().into_bytes();
+    assert_eq!(map.read(0..100).unwrap(), [1; 100]);
+}
+
+#[test]
+fn a_store_stays_in_its_directory_when_that_is_renamed() {
+    let scratch = Scratch::new();
+    let (old, new) = (scratch.path().join("old"), scratch.path().join("new"));
+    let storage = DiskStorage::open(&old, true, false).unwrap();
+    std::fs::rename(&old, &new).unwrap();
+    let impostor = DiskStorage::open(&old, true, false).unwrap();
+    storage.create("a").unwrap();
     assert_eq!(storage.list().unwrap(), ["a"]);
+    assert_eq!(impostor.list().unwrap(), Vec::<String>::new());
+    assert!(new.join("a").exists());
+}
+
+#[test]
+fn every_descriptor_is_closed_on_exec() {
+    let scratch = Scratch::new();
+    let storage = scratch.storage();
+    let _file = storage.create("a").unwrap();
+    let _guard = storage.lock().unwrap();
+    let mut checked_count = 0;
+    for entry in std::fs::read_dir("/proc/self/fd").unwrap() {
+        let entry = entry.unwrap();
+        if std::fs::read_link(entry.path()).is_ok_and(|target| target.starts_with(scratch.path())) {
+            let number: i32 = entry.file_name().to_str().unwrap().parse().unwrap();
+            // SAFETY: only asks for the descriptor's flags.
+            let flags = unsafe { libc::fcntl(number, libc::F_GETFD) };
+            assert_eq!(flags & libc::FD_CLOEXEC, libc::FD_CLOEXEC);
+            checked_count += 1;
+        }
+    }
+    assert_eq!(checked_count, 3, "the directory, the file and the lock");
+}
+
+#[test]
+fn clock_and_randomness_are_the_systems() {
+    let scratch = Scratch::new();
+    let storage = scratch.storage();
+    let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64;
+    assert!((now_ms..now_ms + 5000).contains(&storage.now_ms()));
+    assert_ne!(storage.random_u64(), storage.random_u64());
+    assert!((0..8).any(|_| storage.random_u64() >> 56 != 0), "all bytes are drawn");
+}
+
+#[test]
+fn p10_a_second_opener_is_busy_at_once_with_the_pid_and_the_lock_is_free_after_the_first() {
+    let scratch = Scratch::new();
+    let (first, second) = (scratch.storage(), scratch.storage());
+    first.probe_lock().unwrap();
+    let guard = first.lock().unwrap();
+    let own_pid = std::process::id();
+    let begun = Instant::now();
+    assert!(matches!(second.lock(), Err(LockError::Busy { pid }) if pid == own_pid));
+    assert!(matches!(second.probe_lock(), Err(LockError::Busy { pid }) if pid == own_pid));
+    assert!(begun.elapsed().as_millis() < 500, "busy is said at once");
+    assert_eq!(std::fs::read_to_string(scratch.path().join("LOCK")).unwrap(), format!("{own_pid}\n"));
+    drop(guard);
+    second.probe_lock().unwrap();
+    let guard = second.lock().unwrap();
+    assert!(matches!(first.lock(), Err(LockError::Busy { .. })));
+    drop(guard);
+}
+
+#[test]
+fn a_probe_in_the_way_of_a_writer_is_waited_for() {
+    let scratch = Scratch::new();
+    let storage = scratch.storage();
+    drop(storage.lock().unwrap());
+    let probing = std::fs::File::open(scratch.path().join("LOCK")).unwrap();
+    // SAFETY: an open descriptor.
+    assert_eq!(unsafe { libc::flock(probing.as_raw_fd(), libc::LOCK_SH) }, 0);
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| storage.lock().map(drop));
+        std::thread::sleep(std::time::Duration::from_micros(500));
+        drop(probing);
+        writer.join().unwrap().unwrap();
+    });
+}
+
+#[test]
+fn a_lock_file_without_a_pid_is_busy_with_pid_0() {
+    let scratch = Scratch::new();
+    let storage = scratch.storage();
+    let _guard = storage.lock().unwrap();
+    for content in ["", "\n", "somebody\n", "99999999999999999999\n"] {
+        std::fs::write(scratch.path().join("LOCK"), content).unwrap();
+        assert!(matches!(storage.lock(), Err(LockError::Busy { pid: 0 })), "{content:?}");
+    }
+}
+
+/// Not a test of its own: the process that `p10_the_lock_dies…` starts. Takes the lock of the
+/// directory it is told, forks a child that outlives it, says so, and waits to be killed.
+#[test]
+fn holder_of_a_lock_that_has_a_forked_child() {
+    let Some(path) = std::env::var_os("LARDER_TEST_LOCK_DIRECTORY") else { return };
+    let storage = DiskStorage::open(path, false, false).unwrap();
+    let guard = storage.lock().unwrap();
+    // SAFETY: the child calls nothing but what is allowed after a fork of a process with threads.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        // The guard that came along is dropped as any library would at exit: to no effect.
+        drop(guard);
+        // SAFETY: as above.
+        unsafe {
+            libc::sleep(20);
+            libc::_exit(0);
+        }
+    }
+    println!("forked {child}");
+    std::thread::sleep(std::time::Duration::from_secs(20));
+}
+
+#[test]
+fn p10_the_lock_dies_with_its_holder_though_a_forked_child_lives_on() {
+    let scratch = Scratch::new();
+    let storage = scratch.storage();
+    let mut holder = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "storage::disk::tests::holder_of_a_lock_that_has_a_forked_child", "--nocapture"])
+        .env("LARDER_TEST_LOCK_DIRECTORY", scratch.path())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(holder.stdout.take().unwrap()).lines();
+    let child: libc::pid_t = lines
+        .map(|line| line.unwrap())
+        .find_map(|line| Some(line.split_once("forked ")?.1.trim().parse().unwrap()))
+        .unwrap();
+    // The child has dropped its copy of the guard (or is about to): the parent's lock is unharmed.
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    let busy = storage.lock();
+    holder.kill().unwrap();
+    holder.wait().unwrap();
+    let freed = storage.lock();
+    // SAFETY: the child is ours to end: started above, by the process that is gone.
+    let child_lived = unsafe { libc::kill(child, libc::SIGKILL) } == 0;
+    assert!(matches!(busy, Err(LockError::Busy { pid }) if pid == holder.id()), "held by {}", holder.id());
+    freed.expect("the holder is dead");
+    assert!(child_lived, "the child outlived its parent");
 }

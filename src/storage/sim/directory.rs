@@ -117,6 +117,9 @@ impl Directory {
             let is_kept = is_chosen && !change.names().any(|name| dropped.contains(name));
             if is_kept || change.fate == Fate::Durable {
                 change.apply(&mut names);
+                change.names().for_each(|name| {
+                    dropped.remove(name);
+                });
             } else {
                 dropped.extend(change.names());
             }

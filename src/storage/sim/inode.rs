@@ -169,7 +169,11 @@ impl Inode {
 
     /// A sync that succeeded: all of it is durable, but for pages that are lost and unchanged since.
     pub(super) fn sync(&mut self) {
-        self.durable.resize(self.len, 0);
+        if self.durable.len() != self.len {
+            let mut grown = vec![0; self.len];
+            grown[..self.durable.len()].copy_from_slice(&self.durable);
+            self.durable = grown;
+        }
         for (page, durable) in self.durable.chunks_mut(PAGE_LEN).enumerate() {
             let offset = page * PAGE_LEN;
             if let Some(lost) = self.lost.get(&page) {
