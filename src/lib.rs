@@ -11,11 +11,27 @@ compile_error!("Larder's maps are little-endian and 64 bits wide");
 
 pub mod error;
 pub mod options;
+pub mod stats;
+
+mod epoch;
+#[doc(hidden)]
+pub mod format;
+mod index;
+mod slots;
 pub mod storage;
+mod sync;
+
+mod log;
+
+mod checkpoint;
+mod compaction;
+mod expiry;
+mod recovery;
+
+mod cursor;
+pub mod store;
 
 pub use error::{Error, Result, Status};
 pub use options::{CompactionMode, Options, SyncMode, VerifyReads};
-pub mod stats;
-pub mod store;
 pub use stats::Stats;
 pub use store::Store;

@@ -1,9 +1,33 @@
 //! The Rust API: one store, usable from any thread at any time.
+//!
+//! [`Store`] is a handle that can be closed under its users: every call enters a gate, and a close waits
+//! for those inside. What it does is in the files beside this one: `inner` reads, `write` writes,
+//! `open` opens and closes, `background` works, `verify` looks for damage.
 
-use crate::error::Result;
+mod background;
+mod inner;
+mod open;
+mod unsettled;
+mod verify;
+mod view;
+mod write;
+
+pub use crate::cursor::Cursor;
+pub use open::Tuning;
+pub use verify::VerifyReport;
+pub use view::View;
+
+use crate::epoch::{EpochGuard, Gate, GateGuard};
+use crate::error::{Error, Result, Status};
 use crate::options::Options;
 use crate::stats::Stats;
+use crate::storage::DiskStorage;
+use inner::Inner;
+use parking_lot::Mutex;
+use std::ops::Deref;
 use std::path::Path;
+use std::sync::Arc;
+use std::thread::JoinHandle;
 
 /// Longest key, bytes.
 pub const KEY_BYTES_MAX: usize = u16::MAX as usize;
@@ -89,71 +113,97 @@ pub enum BatchOp<'a> {
     },
 }
 
-/// What [`Store::verify`] found.
-#[derive(Clone, Debug, Default)]
-pub struct VerifyReport {
-    /// Records (or headers) that fail their check.
-    pub bad_records: u64,
-    /// The first of them, with file and offset.
-    pub first: Option<crate::error::Error>,
+/// What the handles and cursors of one open store share.
+pub(crate) struct Shared {
+    gate: Gate<Arc<Inner>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
-/// A value that stays readable, in place, until it is dropped: through overwrite, delete,
-/// compaction and close of the store.
-pub struct View {}
+/// A call that is under way: a close waits for it.
+pub(crate) struct Entered<'a>(GateGuard<'a, Arc<Inner>>);
 
-impl View {
-    /// The value.
-    pub fn bytes(&self) -> &[u8] {
-        todo!()
-    }
-    /// The record's sequence number.
-    pub fn version(&self) -> u64 {
-        todo!()
-    }
-    /// Unix milliseconds, 0 without expiry.
-    pub fn expires_at_ms(&self) -> u64 {
-        todo!()
+impl Entered<'_> {
+    pub(crate) fn guard(&self) -> &EpochGuard<'_> {
+        self.0.epoch()
     }
 }
 
-/// Walks all live keys. Not a snapshot: every key that is live throughout is returned exactly once.
-pub struct Cursor {}
+impl Deref for Entered<'_> {
+    type Target = Inner;
 
-impl Cursor {
-    /// The next key and value, borrowed until the next call; `None` at the end.
-    #[allow(clippy::should_implement_trait)]
-    pub fn next(&mut self) -> Result<Option<(&[u8], &[u8])>> {
-        todo!()
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}
+
+impl Shared {
+    #[inline]
+    pub(crate) fn enter(&self) -> Result<Entered<'_>> {
+        self.gate.enter().map(Entered).ok_or_else(|| Error::new(Status::Closed, "the store is closed"))
+    }
+
+    /// For calls that take long: they hold up neither a close nor the freeing of memory.
+    fn enter_long(&self) -> Result<Arc<Inner>> {
+        Ok(Arc::clone(&self.enter()?.0))
     }
 }
 
 /// An open store. Shared by reference between threads; closed by [`Store::close`] or on drop.
-pub struct Store {}
+///
+/// Every call may come from any thread at any time, and answers `Closed` once the store is closed.
+/// Writes block on I/O in mode `always` (until the group's sync) and when the log needs room that was
+/// not prepared; reads never do, but for page faults.
+pub struct Store {
+    shared: Arc<Shared>,
+}
 
-#[allow(unused_variables, missing_docs)]
 impl Store {
+    /// Opens the store in the directory `location`, or makes it there: the last component of the path
+    /// only.
+    ///
+    /// `Busy` at once if it is open elsewhere; `Corrupt` with file and offset if what was durable is
+    /// damaged; `Incompatible` for a newer format; `InvalidArgument` for a directory that is neither
+    /// empty nor a store; `NotFound` where there is none and none is to be made.
     pub fn open(location: &Path, options: &Options) -> Result<Self> {
-        todo!()
+        let storage = DiskStorage::open(location, options.create, options.read_only)?;
+        Self::open_in(Arc::new(storage), options, &Tuning::default())
     }
-    /// Closes: joins the threads, syncs, writes a checkpoint, unlocks. Everything afterwards is
-    /// `Closed`, a second close too. Waits for calls of other threads that are under way.
+
+    /// Closes: ends the threads, waits for calls of other threads that are under way, syncs, writes a
+    /// checkpoint, unlocks. The store is closed whatever is returned, which is the last sync's error;
+    /// a second close is `Closed`.
     pub fn close(&self) -> Result<()> {
-        todo!()
+        self.shared.close()
     }
+
+    /// Sets `key` to `value`, for ever; the record's version.
     pub fn set(&self, key: &[u8], value: &[u8]) -> Result<u64> {
-        todo!()
+        let options = SetOptions { ttl: Ttl::Forever, condition: Condition::Always, sync: false };
+        match self.set_with(key, value, &options)? {
+            SetOutcome::Stored { version } => Ok(version),
+            SetOutcome::Exists | SetOutcome::NotFound => Err(Error::from(Status::Panic)),
+        }
     }
+
+    /// Sets `key` to `value` if the condition holds.
     pub fn set_with(&self, key: &[u8], value: &[u8], options: &SetOptions) -> Result<SetOutcome> {
-        todo!()
+        let store = self.shared.enter()?;
+        store.set_with(store.guard(), key, value, options)
     }
+
+    /// A copy of the key's value.
     pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        todo!()
+        self.get_with(key, <[u8]>::to_vec)
     }
-    /// Hands the checked value to `read` in place: the one read that copying reads are built of.
+
+    /// Hands the checked value to `read` in place: the one read that copying reads are built of. `read`
+    /// must not call into the store's `close`, which would wait for it.
+    #[inline]
     pub fn get_with<R>(&self, key: &[u8], read: impl FnOnce(&[u8]) -> R) -> Result<Option<R>> {
-        todo!()
+        let store = self.shared.enter()?;
+        store.get_with(store.guard(), key, read)
     }
+
     /// Looks all keys up, overlapping their cache misses, and hands the answers to `answer` in
     /// order (position, outcome) until it returns false.
     pub fn get_many_with(
@@ -161,49 +211,107 @@ impl Store {
         keys: &[&[u8]],
         answer: impl FnMut(usize, Result<Option<&[u8]>>) -> bool,
     ) -> Result<()> {
-        todo!()
+        let store = self.shared.enter()?;
+        store.get_many_with(store.guard(), keys, answer)
     }
+
+    /// The key's value in place, without a copy.
     pub fn view(&self, key: &[u8]) -> Result<Option<View>> {
-        todo!()
+        let store = self.shared.enter()?;
+        store.view(store.guard(), key)
     }
+
+    /// Whether the key is live.
     pub fn exists(&self, key: &[u8]) -> Result<bool> {
-        todo!()
+        let store = self.shared.enter()?;
+        store.exists(store.guard(), key)
     }
-    /// False if the key was not live.
+
+    /// Deletes the key; false if it was not live.
     pub fn del(&self, key: &[u8]) -> Result<bool> {
-        todo!()
+        let store = self.shared.enter()?;
+        store.del(store.guard(), key)
     }
+
+    /// How much longer the key lives.
     pub fn ttl(&self, key: &[u8]) -> Result<TtlState> {
-        todo!()
+        let store = self.shared.enter()?;
+        store.ttl(store.guard(), key)
     }
+
     /// `None` makes the key live for ever, `Some(0)` expires it at once. False if it was not live.
     pub fn expire(&self, key: &[u8], ttl_ms: Option<u64>) -> Result<bool> {
-        todo!()
+        let store = self.shared.enter()?;
+        store.expire(store.guard(), key, ttl_ms)
     }
-    /// Applies all operations or none. Durable on return in mode `always` or if `sync` is set.
+
+    /// Applies all operations or none, to crashes and to concurrent readers; where a key is named
+    /// twice, the last wins. Durable on return in mode `always` or if `sync` is set.
     pub fn write(&self, ops: &[BatchOp<'_>], sync: bool) -> Result<()> {
-        todo!()
+        let store = self.shared.enter()?;
+        store.write_batch(store.guard(), ops, sync)
     }
+
+    /// How many keys are live; one whose time is over is counted for less than a second more.
+    #[allow(clippy::len_without_is_empty)]
     pub fn len(&self) -> Result<u64> {
-        todo!()
+        Ok(self.shared.enter()?.len())
     }
+
+    /// Makes everything durable that was written before the call. Without effect, and no error, on a
+    /// store that was opened read-only.
     pub fn sync(&self) -> Result<()> {
-        todo!()
+        let store = self.shared.enter()?;
+        if store.options.read_only {
+            return Ok(());
+        }
+        match store.log.failure() {
+            Some(_) => store.log.check_writable(),
+            None => store.log.sync_all(),
+        }
     }
+
+    /// Reclaims all space that can be reclaimed. Blocks until that is done; other calls go on.
     pub fn compact(&self) -> Result<()> {
-        todo!()
+        self.shared.enter_long()?.compact_all()
     }
+
+    /// Checks every record of every segment. Other calls go on.
     pub fn verify(&self) -> Result<VerifyReport> {
-        todo!()
+        self.shared.enter_long()?.verify()
     }
+
+    /// The figures of this moment.
     pub fn stats(&self) -> Result<Stats> {
-        todo!()
+        Ok(self.shared.enter()?.stats())
     }
+
+    /// A walk over all live keys that begin with `prefix`.
     pub fn cursor(&self, prefix: &[u8]) -> Result<Cursor> {
-        todo!()
+        Inner::check_key(prefix)?;
+        self.shared.enter()?;
+        Ok(Cursor::new(Arc::clone(&self.shared), prefix))
     }
+
     /// After a contained panic: every later write is `ReadOnly`.
     pub fn refuse_writes(&self, why: &str) {
-        todo!()
+        if let Ok(store) = self.shared.enter() {
+            store.log.fail(&Error::new(Status::Panic, why));
+        }
+    }
+
+    /// One step of everything that the background would do; for tests of stores without one.
+    #[doc(hidden)]
+    pub fn step_background(&self) -> Result<bool> {
+        let store = self.shared.enter_long()?;
+        store.keep(false);
+        Ok(store.clean(&mut |_| {}))
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        // Whoever wants to know about errors closes explicitly.
+        let _ = self.shared.close();
     }
 }

@@ -1,0 +1,390 @@
+//! Where the next record goes.
+//!
+//! One short lock decides place and seqno; copying happens outside of it, in parallel; publishing is
+//! in order again (`storage::map`). When the active segment is full the next prepared one takes its
+//! place: no system call, no wait, as long as the background is ahead.
+//!
+//! Not here: making records durable (`sync`).
+//!
+//! Invariants:
+//!   A1. Seqnos are given out under the lock, in the order of the claims (L1).
+//!   A2. A full segment is published to its end before the next one becomes active.
+//!   A3. The reserve is used only by what frees space.
+
+use super::{Log, LogConfig, Segment};
+use crate::epoch::{EpochGuard, Epochs};
+use crate::error::{Error, Result, Status};
+use crate::format::manifest::Change;
+use crate::format::record::{self, Head, Kind};
+use crate::format::segment::HEAD_LEN as SEGMENT_HEAD_LEN;
+use crate::index::Location;
+use crate::storage::Claim;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// Smallest segment that is tried when the disk is nearly full, bytes.
+const SEGMENT_BYTES_LAST_RESORT: u64 = 64 << 10;
+/// Largest record or batch, bytes: what a segment's durable word can say, and more than a value's limit.
+const APPEND_BYTES_MAX: u64 = 8 << 30;
+
+/// What to append.
+#[derive(Clone, Copy)]
+pub struct Append<'a> {
+    /// Set or tombstone.
+    pub kind: Kind,
+    /// The key.
+    pub key: &'a [u8],
+    /// The value, empty for a tombstone.
+    pub value: &'a [u8],
+    /// Unix milliseconds, 0 for never.
+    pub expires_at_ms: u64,
+}
+
+impl Append<'_> {
+    fn len(&self) -> u64 {
+        record::record_len(self.key.len() as u64, self.value.len() as u64)
+    }
+
+    fn head(&self, seqno: u64, is_in_batch: bool) -> Head {
+        Head {
+            kind: self.kind,
+            is_in_batch,
+            key_len: self.key.len() as u16,
+            value_len: self.value.len() as u32,
+            seqno,
+            expires_at_ms: self.expires_at_ms,
+        }
+    }
+}
+
+/// Who may use the last room.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Priority {
+    /// Sets.
+    Ordinary,
+    /// Deletes and compaction.
+    Reclaiming,
+}
+
+/// A record that was appended and published.
+#[derive(Clone, Copy, Debug)]
+pub struct Written {
+    /// Where it is.
+    pub location: Location,
+    /// Its place in the order of writes.
+    pub seqno: u64,
+}
+
+/// What the append lock protects.
+pub(super) struct Appender {
+    pub(super) active: Option<Arc<Segment>>,
+    /// Empty segments, named by the manifest.
+    prepared: VecDeque<Arc<Segment>>,
+    /// Likewise, for what frees space.
+    reserve: Option<Arc<Segment>>,
+    /// Full, not yet sealed, oldest first.
+    pub(super) rotated: VecDeque<Arc<Segment>>,
+    pub(super) seqno_next: u64,
+    segment_bytes_next: u64,
+}
+
+/// Room in the log with its seqno.
+struct Room<'g> {
+    segment: &'g Segment,
+    claim: Claim<'g>,
+    seqno: u64,
+}
+
+impl Appender {
+    pub(super) fn new(
+        config: &LogConfig,
+        active: Option<Arc<Segment>>,
+        prepared: Vec<Arc<Segment>>,
+        seqno_next: u64,
+    ) -> Self {
+        let mut prepared: VecDeque<_> = prepared.into();
+        let reserve = prepared.iter().position(|segment| segment.file_len() == config.reserve_bytes());
+        let reserve = reserve.and_then(|place| prepared.remove(place));
+        let largest = prepared.iter().chain(&active).map(|segment| segment.file_len()).max();
+        let segment_bytes_next = largest.map_or(config.segment_bytes_first, |bytes| bytes * 2);
+        Self {
+            segment_bytes_next: segment_bytes_next.clamp(config.segment_bytes_first, config.segment_bytes),
+            active,
+            prepared,
+            reserve,
+            rotated: VecDeque::new(),
+            seqno_next,
+        }
+    }
+}
+
+impl Log {
+    /// Appends one record and publishes it. Its bytes are readable on return, not yet durable, and
+    /// every earlier write is readable too. On an error nothing was appended (R12).
+    pub fn append(&self, guard: &EpochGuard<'_>, append: &Append<'_>, priority: Priority) -> Result<Written> {
+        self.check_writable()?;
+        let mut room = self.claim(guard, append.len(), 1, priority)?;
+        let offset = room.claim.start() as u64;
+        let head = append.head(room.seqno, false);
+        record::write(room.claim.bytes(), room.segment.seed(), offset, &head, append.key, append.value);
+        let written = Written { location: self.segments.location(room.segment, offset), seqno: room.seqno };
+        if append.kind == Kind::Tombstone {
+            room.segment.note_tombstone(append.len());
+        }
+        self.publish(room.claim)?;
+        Ok(written)
+    }
+
+    /// Appends `batch` under one head: after any crash all of it or none.
+    pub fn append_batch(
+        &self,
+        guard: &EpochGuard<'_>,
+        batch: &[Append<'_>],
+        priority: Priority,
+    ) -> Result<Vec<Written>> {
+        self.check_writable()?;
+        let members_len = batch.iter().try_fold(0_u64, |sum, append| sum.checked_add(append.len()));
+        let members_len = members_len.filter(|len| *len <= APPEND_BYTES_MAX).ok_or_else(|| {
+            Error::new(Status::TooLarge, format!("a batch takes more than {APPEND_BYTES_MAX} bytes"))
+        })?;
+        let count = u32::try_from(batch.len())
+            .map_err(|_| Error::new(Status::TooLarge, "a batch has more than 4294967295 operations"))?;
+        let batch_head = Head {
+            kind: Kind::Batch,
+            is_in_batch: false,
+            key_len: 0,
+            value_len: count,
+            seqno: 0,
+            expires_at_ms: members_len,
+        };
+        let mut room = self.claim(guard, record::HEAD_LEN as u64 + members_len, count.into(), priority)?;
+        let (start, seed) = (room.claim.start() as u64, room.segment.seed());
+        let (head_bytes, mut rest) = room.claim.bytes().split_at_mut(record::HEAD_LEN);
+        record::write(head_bytes, seed, start, &Head { seqno: room.seqno, ..batch_head }, b"", b"");
+        let mut offset = start + record::HEAD_LEN as u64;
+        let mut written = Vec::with_capacity(batch.len());
+        for (append, seqno) in batch.iter().zip(room.seqno..) {
+            let (bytes, behind) = rest.split_at_mut(append.len() as usize);
+            record::write(bytes, seed, offset, &append.head(seqno, true), append.key, append.value);
+            written.push(Written { location: self.segments.location(room.segment, offset), seqno });
+            if append.kind == Kind::Tombstone {
+                room.segment.note_tombstone(append.len());
+            }
+            offset += append.len();
+            rest = behind;
+        }
+        self.publish(room.claim)?;
+        Ok(written)
+    }
+
+    fn publish(&self, claim: Claim<'_>) -> Result<()> {
+        if claim.publish() {
+            return Ok(());
+        }
+        let error = Error::new(Status::Panic, "a write before this one broke off in the middle");
+        self.fail(&error);
+        Err(error)
+    }
+
+    /// Takes `len` bytes of the log and `count` seqnos.
+    fn claim<'g>(&self, guard: &'g EpochGuard<'_>, len: u64, count: u64, priority: Priority) -> Result<Room<'g>> {
+        let mut appender = self.appender.lock();
+        loop {
+            if let Some(active) = &appender.active
+                && let Some(segment) = self.segments.by_slot(guard, active.slot())
+                && let Some(claim) = segment.map().claim(len as usize)
+            {
+                let seqno = appender.seqno_next;
+                appender.seqno_next += count;
+                segment.note_seqno(seqno);
+                segment.note_seqno(seqno + count - 1);
+                return Ok(Room { segment, claim, seqno });
+            }
+            self.rotate(guard.epochs(), &mut appender, len, priority)?;
+        }
+    }
+
+    /// Puts a segment with room for `len` bytes in the active one's place.
+    fn rotate(&self, epochs: &Epochs, appender: &mut Appender, len: u64, priority: Priority) -> Result<()> {
+        let wanted = SEGMENT_HEAD_LEN as u64 + len;
+        let next = match appender.prepared.iter().position(|segment| segment.file_len() >= wanted) {
+            Some(place) => appender.prepared.remove(place).ok_or_else(|| Error::from(Status::NoSpace))?,
+            None => {
+                let file_len = appender.segment_bytes_next.max(wanted.next_multiple_of(4096));
+                match self.make_listed_segment(epochs, file_len, wanted) {
+                    Ok(segment) => segment,
+                    Err(error) => {
+                        let is_last_room = error.status() == Status::NoSpace && priority == Priority::Reclaiming;
+                        let reserve = appender.reserve.take_if(|reserve| is_last_room && reserve.file_len() >= wanted);
+                        reserve.ok_or(error)?
+                    }
+                }
+            }
+        };
+        if let Some(full) = appender.active.take() {
+            let end = full.map().tail();
+            if !full.map().wait_published(end) {
+                appender.active = Some(full);
+                return Err(Error::new(Status::Panic, "a write before this one broke off in the middle"));
+            }
+            appender.rotated.push_back(full);
+        }
+        appender.active = Some(next);
+        self.work.notify();
+        Ok(())
+    }
+
+    /// Makes a segment that the manifest names: `file_len` bytes, or as many as the disk still has,
+    /// but at least `wanted`.
+    fn make_listed_segment(&self, epochs: &Epochs, file_len: u64, wanted: u64) -> Result<Arc<Segment>> {
+        let mut file_len = file_len;
+        loop {
+            let made = self.make_segment(file_len, self.config.bytes_max_ordinary()).and_then(|segment| {
+                let listed = self
+                    .storage
+                    .sync_directory()
+                    .map_err(|source| Error::from_io("sync the directory", &source))
+                    .and_then(|()| self.commit(&[Change::Add { id: segment.id(), file_len }]));
+                match listed {
+                    Ok(()) => Ok(segment),
+                    Err(error) => {
+                        self.unmake_segment(epochs, &segment);
+                        Err(error)
+                    }
+                }
+            });
+            let smaller = (file_len / 2).max(wanted.max(SEGMENT_BYTES_LAST_RESORT).next_multiple_of(4096));
+            match made {
+                Err(error) if error.status() == Status::NoSpace && smaller < file_len => file_len = smaller,
+                result => return result,
+            }
+        }
+    }
+
+    /// Makes a segment file for compaction and gives it addresses; the manifest does not name it yet.
+    pub fn make_output_segment(&self, file_len: u64) -> Result<Arc<Segment>> {
+        self.make_segment(file_len, self.config.bytes_max)
+    }
+
+    fn make_segment(&self, file_len: u64, bytes_max: u64) -> Result<Arc<Segment>> {
+        if self.config.bytes_max != 0 && self.segments.file_bytes() + file_len > bytes_max {
+            return Err(Error::new(
+                Status::NoSpace,
+                format!("the store would take more than its max_size of {} bytes", self.config.bytes_max),
+            ));
+        }
+        let id = self.segment_id_next.fetch_add(1, Ordering::Relaxed);
+        let segment = Arc::new(Segment::create(self.storage.as_ref(), self.store_id, id, file_len)?);
+        match self.segments.insert(&segment, None) {
+            Ok(()) => Ok(segment),
+            Err(error) => {
+                let _ = self.storage.remove(&segment.name());
+                Err(error)
+            }
+        }
+    }
+
+    /// Undoes `make_segment` for a segment that nothing refers to and the manifest does not name.
+    pub fn unmake_segment(&self, epochs: &Epochs, segment: &Arc<Segment>) {
+        self.segments.remove(epochs, segment);
+        // What stays behind is swept on the next open (R7).
+        let _ = self.storage.remove(&segment.name());
+    }
+
+    /// Makes the next segment before it is needed, and the reserve. True if there was something to do.
+    pub fn prepare_ahead(&self, epochs: &Epochs) -> Result<bool> {
+        if self.check_writable().is_err() {
+            return Ok(false);
+        }
+        let (lacks_prepared, lacks_reserve, file_len) = {
+            let appender = self.appender.lock();
+            (appender.prepared.is_empty(), appender.reserve.is_none(), appender.segment_bytes_next)
+        };
+        if lacks_reserve {
+            let reserve_bytes = self.config.reserve_bytes();
+            let reserve = self.make_listed_segment(epochs, reserve_bytes, reserve_bytes)?;
+            self.appender.lock().reserve = Some(reserve);
+            return Ok(true);
+        }
+        if lacks_prepared {
+            let prepared = self.make_listed_segment(epochs, file_len, 0)?;
+            let mut appender = self.appender.lock();
+            appender.segment_bytes_next = (file_len * 2).min(self.config.segment_bytes);
+            appender.prepared.push_back(prepared);
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
+    /// Seals the oldest full segment: syncs it, says so in the manifest, gives its unused room back.
+    /// True if there was one.
+    pub fn seal_next(&self) -> Result<bool> {
+        let Some(full) = self.appender.lock().rotated.front().cloned() else { return Ok(false) };
+        self.check_writable()?;
+        self.sync_segment(&full, full.end())?;
+        self.commit(&self.seal_changes(&full))?;
+        full.set_sealed();
+        full.punch_tail();
+        self.appender.lock().rotated.pop_front();
+        Ok(true)
+    }
+
+    /// Ends the active segment, if it holds anything, so that it can be sealed and compacted. On a full disk
+    /// it stays.
+    pub fn rotate_active(&self, epochs: &Epochs) -> Result<()> {
+        let mut appender = self.appender.lock();
+        if !appender.active.as_ref().is_some_and(|active| active.dead_bytes() > 0) {
+            return Ok(());
+        }
+        match self.rotate(epochs, &mut appender, 0, Priority::Ordinary) {
+            Err(error) if error.status() == Status::NoSpace => Ok(()),
+            result => result,
+        }
+    }
+
+    /// Gives the reserve's room back to the file system, for a compaction that frees more. False if there
+    /// is none.
+    pub fn release_reserve(&self, epochs: &Epochs) -> Result<bool> {
+        let Some(reserve) = self.appender.lock().reserve.take() else { return Ok(false) };
+        self.commit(&[Change::Remove { id: reserve.id() }])?;
+        self.retire_segment(epochs, &reserve)?;
+        Ok(true)
+    }
+
+    /// The changes that seal a segment of which everything is durable.
+    pub fn seal_changes(&self, segment: &Segment) -> [Change; 2] {
+        let (seqno_min, seqno_max) = (segment.seqno_min(), segment.seqno_max());
+        [
+            Change::Seal { id: segment.id(), end: segment.end(), seqno_min, seqno_max },
+            Change::Advance { segment_id_next: 0, seqno_next: seqno_max + 1, clock_ms: 0, tombstone_floor: 0 },
+        ]
+    }
+
+    /// Notes in the log how far the expiry clock has come.
+    pub fn note_clock(&self, now_ms: u64) {
+        if self.config.is_read_only {
+            return;
+        }
+        let appender = self.appender.lock();
+        if let Some(segment) = appender.active.iter().chain(&appender.prepared).chain(&appender.reserve).next() {
+            segment.store_clock(now_ms);
+        }
+    }
+
+    /// The seqno that the next write gets.
+    pub fn seqno_next(&self) -> u64 {
+        self.appender.lock().seqno_next
+    }
+
+    /// Segments that sets are written to or will be: not to be compacted.
+    pub fn active_segment(&self) -> Option<Arc<Segment>> {
+        self.appender.lock().active.clone()
+    }
+
+    /// Bytes of segments that are reserved ahead and hold nothing yet.
+    pub fn reserved_bytes(&self) -> u64 {
+        let appender = self.appender.lock();
+        appender.prepared.iter().chain(&appender.reserve).map(|segment| segment.file_len()).sum()
+    }
+}

@@ -1,0 +1,302 @@
+//! The manifest file: which segments are live, and a few numbers that only grow.
+//!
+//! Edits are appended and synced one by one; the file is written anew, beside the old one and renamed
+//! over it, when it is half full. Its room is reserved, so a full disk does not stop the edits that
+//! free space.
+//!
+//! Not here: the bytes (`format::manifest`), deciding what changes.
+//!
+//! Invariants:
+//!   MA1. `state` is what the durable edits add up to; an edit that failed is not in it.
+//!   MA2. Ids of segments are never given out twice.
+
+use super::segment::{segment_id, segment_name};
+use crate::error::{Error, Result, Status};
+use crate::format::manifest::{Change, DURABLE_WORD, Edit, HEAD_LEN, ManifestHead, decode_edit, encode_edit};
+use crate::format::segment::{Durable, HeadProblem, decode_durable, encode_durable};
+use crate::format::{FORMAT_VERSION, align8, u64_at};
+use crate::storage::{File, MapAccess, Storage};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The manifest's name.
+pub const MANIFEST_NAME: &str = "MANIFEST";
+const MANIFEST_NEW_NAME: &str = "MANIFEST.new";
+const ROOM_BYTES: u64 = 64 << 10;
+/// No manifest of a store of the largest size comes near.
+const FILE_BYTES_MAX: u64 = 1 << 30;
+
+/// What the manifest says of one segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SegmentEntry {
+    /// Bytes reserved for its file.
+    pub file_len: u64,
+    /// Set once it is sealed.
+    pub sealed: Option<Sealed>,
+}
+
+/// What is known of a sealed segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sealed {
+    /// End of its records.
+    pub end: u64,
+    /// Smallest seqno, 0 without records.
+    pub seqno_min: u64,
+    /// Largest seqno.
+    pub seqno_max: u64,
+}
+
+/// How the store was last closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Closed {
+    /// The active segment, 0 if there was none.
+    pub id: u64,
+    /// End of its records.
+    pub end: u64,
+}
+
+/// What the edits add up to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ManifestState {
+    /// Live segments by id.
+    pub segments: BTreeMap<u64, SegmentEntry>,
+    /// The next segment's id.
+    pub segment_id_next: u64,
+    /// The next write's seqno is at least this.
+    pub seqno_next: u64,
+    /// The expiry clock is at least this.
+    pub clock_ms: u64,
+    /// No record older than a tombstone up to this seqno is left anywhere.
+    pub tombstone_floor: u64,
+    /// Set while nobody has opened the store for writing since it was closed in order.
+    pub closed: Option<Closed>,
+}
+
+impl ManifestState {
+    fn new() -> Self {
+        Self {
+            segments: BTreeMap::new(),
+            segment_id_next: 1,
+            seqno_next: 1,
+            clock_ms: 0,
+            tombstone_floor: 0,
+            closed: None,
+        }
+    }
+
+    /// False if the change contradicts what came before.
+    fn apply(&mut self, change: &Change) -> bool {
+        match *change {
+            Change::Add { id, file_len } => {
+                self.segment_id_next = self.segment_id_next.max(id.saturating_add(1));
+                id != 0 && self.segments.insert(id, SegmentEntry { file_len, sealed: None }).is_none()
+            }
+            Change::Seal { id, end, seqno_min, seqno_max } => match self.segments.get_mut(&id) {
+                Some(entry) if entry.sealed.is_none() && end <= entry.file_len => {
+                    entry.sealed = Some(Sealed { end, seqno_min, seqno_max });
+                    true
+                }
+                _ => false,
+            },
+            Change::Remove { id } => self.segments.remove(&id).is_some(),
+            Change::Advance { segment_id_next, seqno_next, clock_ms, tombstone_floor } => {
+                self.segment_id_next = self.segment_id_next.max(segment_id_next);
+                self.seqno_next = self.seqno_next.max(seqno_next);
+                self.clock_ms = self.clock_ms.max(clock_ms);
+                self.tombstone_floor = self.tombstone_floor.max(tombstone_floor);
+                true
+            }
+            Change::Close { id, end, seqno_next } => {
+                self.seqno_next = self.seqno_next.max(seqno_next);
+                self.closed = Some(Closed { id, end });
+                id == 0 || self.segments.get(&id).is_some_and(|entry| entry.sealed.is_none())
+            }
+            Change::Open => {
+                self.closed = None;
+                true
+            }
+        }
+    }
+
+    /// The changes that lead from nothing to this state.
+    fn as_changes(&self) -> Vec<Change> {
+        let mut changes = vec![Change::Advance {
+            segment_id_next: self.segment_id_next,
+            seqno_next: self.seqno_next,
+            clock_ms: self.clock_ms,
+            tombstone_floor: self.tombstone_floor,
+        }];
+        for (&id, entry) in &self.segments {
+            changes.push(Change::Add { id, file_len: entry.file_len });
+            if let Some(Sealed { end, seqno_min, seqno_max }) = entry.sealed {
+                changes.push(Change::Seal { id, end, seqno_min, seqno_max });
+            }
+        }
+        if let Some(Closed { id, end }) = self.closed {
+            changes.push(Change::Close { id, end, seqno_next: self.seqno_next });
+        }
+        changes
+    }
+}
+
+/// The open manifest.
+pub struct Manifest {
+    storage: Arc<dyn Storage>,
+    head: ManifestHead,
+    state: ManifestState,
+    file: Box<dyn File>,
+    file_len: u64,
+    end: u64,
+    number_next: u64,
+}
+
+impl Manifest {
+    /// Makes the manifest of a new store, durably: from then on the directory is a store.
+    pub fn create(storage: Arc<dyn Storage>) -> Result<Self> {
+        let head = ManifestHead { store_id: storage.random_u64(), hash_seed: storage.random_u64() };
+        let state = ManifestState::new();
+        let (file, file_len, end) = write_new(storage.as_ref(), &head, &state)?;
+        Ok(Self { storage, head, state, file, file_len, end, number_next: 2 })
+    }
+
+    /// Whether the directory has a manifest.
+    pub fn exists(names: &[String]) -> bool {
+        names.iter().any(|name| name == MANIFEST_NAME)
+    }
+
+    /// Reads the manifest. A torn last edit is no edit; any other damage is `Corrupt`.
+    pub fn load(storage: Arc<dyn Storage>, access: MapAccess) -> Result<Self> {
+        let failed = |source| Error::from_io("read MANIFEST", &source);
+        let file = storage.open(MANIFEST_NAME, access).map_err(failed)?;
+        let file_len = file.len().map_err(failed)?;
+        if !(HEAD_LEN as u64..=FILE_BYTES_MAX).contains(&file_len) {
+            return Err(Error::corrupt(MANIFEST_NAME, file_len, "the file cannot have this length; it ends"));
+        }
+        let mut bytes = vec![0; file_len as usize];
+        file.read_at(&mut bytes, 0).map_err(failed)?;
+        let head = ManifestHead::decode(&bytes).map_err(|problem| match problem {
+            HeadProblem::Version(version) => Error::new(
+                Status::Incompatible,
+                format!("MANIFEST has format version {version}; this library knows {FORMAT_VERSION}"),
+            ),
+            HeadProblem::Damaged(what) => Error::corrupt(MANIFEST_NAME, 0, what),
+        })?;
+        let durable = decode_durable(head.seed(), u64_at(&bytes, DURABLE_WORD))
+            .ok_or_else(|| Error::corrupt(MANIFEST_NAME, DURABLE_WORD as u64, "the durable word fails its check"))?;
+        let mut state = ManifestState::new();
+        let (mut end, mut number) = (HEAD_LEN as u64, 1);
+        loop {
+            match decode_edit(&bytes[end as usize..], head.seed(), end, number) {
+                Edit::Whole { changes, len } => {
+                    if !changes.iter().all(|change| state.apply(change)) {
+                        return Err(Error::corrupt(MANIFEST_NAME, end, "an edit contradicts those before it"));
+                    }
+                    end += align8(len as u64);
+                    number += 1;
+                }
+                Edit::Nothing => break,
+                Edit::Unknown => {
+                    return Err(Error::new(
+                        Status::Incompatible,
+                        "MANIFEST holds an edit that this library does not know",
+                    ));
+                }
+            }
+        }
+        // The first edit was synced before the file got its name, so it is never torn (R9).
+        if end < durable.end || number == 1 {
+            return Err(Error::corrupt(MANIFEST_NAME, end, "an edit that was durable fails its check"));
+        }
+        Ok(Self { storage, head, state, file, file_len, end, number_next: number })
+    }
+
+    /// The store's id and hash seed.
+    pub fn head(&self) -> &ManifestHead {
+        &self.head
+    }
+
+    /// What the edits add up to.
+    pub fn state(&self) -> &ManifestState {
+        &self.state
+    }
+
+    /// Writes `changes` as one edit and syncs it. On an error the state is unchanged.
+    pub fn commit(&mut self, changes: &[Change]) -> Result<()> {
+        let mut state = self.state.clone();
+        for change in changes {
+            assert!(state.apply(change), "a change of the manifest contradicts its state: {change:?}");
+        }
+        if self.end > self.file_len / 2 {
+            match self.rewrite(&state) {
+                // A full disk: the other half of the room is for the edits that free space.
+                Err(error) if error.status() == Status::NoSpace => {}
+                result => return result,
+            }
+        }
+        let mut bytes = Vec::new();
+        encode_edit(&mut bytes, self.head.seed(), self.end, self.number_next, changes);
+        if self.end + bytes.len() as u64 > self.file_len {
+            return self.rewrite(&state);
+        }
+        let failed = |source| Error::from_io("write MANIFEST", &source);
+        self.file.write_at(&bytes, self.end).map_err(failed)?;
+        self.file.sync().map_err(|source| Error::new(Status::Io, format!("cannot sync MANIFEST: {source}")))?;
+        self.end += align8(bytes.len() as u64);
+        self.number_next += 1;
+        self.state = state;
+        self.mark_durable()
+    }
+
+    /// Durable with the next edit at the latest; right after a kill it is exact.
+    fn mark_durable(&self) -> Result<()> {
+        let word = encode_durable(self.head.seed(), Durable { end: self.end, is_cut: false });
+        let failed = |source| Error::from_io("write MANIFEST", &source);
+        self.file.write_at(&word.to_le_bytes(), DURABLE_WORD as u64).map_err(failed)
+    }
+
+    fn rewrite(&mut self, state: &ManifestState) -> Result<()> {
+        let (file, file_len, end) = write_new(self.storage.as_ref(), &self.head, state)?;
+        (self.file, self.file_len, self.end, self.number_next) = (file, file_len, end, 2);
+        self.state = state.clone();
+        Ok(())
+    }
+
+    /// Names of the directory's entries that Larder wrote and nothing counts any more (R7).
+    pub fn leftovers(&self, names: &[String]) -> Vec<String> {
+        let is_leftover = |name: &&String| {
+            name.as_str() == MANIFEST_NEW_NAME
+                || segment_id(name).is_some_and(|id| !self.state.segments.contains_key(&id))
+        };
+        names.iter().filter(is_leftover).cloned().collect()
+    }
+}
+
+fn write_new(storage: &dyn Storage, head: &ManifestHead, state: &ManifestState) -> Result<(Box<dyn File>, u64, u64)> {
+    let mut bytes = head.encode().to_vec();
+    encode_edit(&mut bytes, head.seed(), HEAD_LEN as u64, 1, &state.as_changes());
+    let end = bytes.len() as u64;
+    let word = encode_durable(head.seed(), Durable { end, is_cut: false });
+    bytes[DURABLE_WORD..DURABLE_WORD + 8].copy_from_slice(&word.to_le_bytes());
+    let file_len = (end * 2).next_multiple_of(ROOM_BYTES);
+    let failed = |source| Error::from_io("write MANIFEST", &source);
+    // Left by a crash before the rename, if there.
+    let _ = storage.remove(MANIFEST_NEW_NAME);
+    let file = storage.create(MANIFEST_NEW_NAME).map_err(failed)?;
+    let written = file.reserve(file_len).and_then(|()| file.write_at(&bytes, 0)).and_then(|()| file.sync());
+    if let Err(source) = written {
+        let _ = storage.remove(MANIFEST_NEW_NAME);
+        return Err(failed(source));
+    }
+    storage.rename(MANIFEST_NEW_NAME, MANIFEST_NAME).map_err(failed)?;
+    storage.sync_directory().map_err(|source| Error::new(Status::Io, format!("cannot sync the directory: {source}")))?;
+    Ok((file, file_len, end))
+}
+
+/// Whether a name is one that Larder itself gives to files of a store.
+pub fn is_own_name(name: &str) -> bool {
+    name == "LOCK"
+        || name == MANIFEST_NAME
+        || name == MANIFEST_NEW_NAME
+        || segment_id(name).is_some_and(|id| segment_name(id) == name)
+        || name.starts_with("INDEX-")
+}

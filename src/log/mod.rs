@@ -1,0 +1,247 @@
+//! The log: segments on disk, records in them, and the manifest that says which of them count.
+//!
+//! [`Log`] puts the parts together: where a location leads (`segments`), where the next record goes
+//! (`appender`), when it is durable (`sync`), and what is live (`accounts`).
+//!
+//! Not here: which record is a key's present one (`index`), rebuilding that after a crash
+//! (`recovery`), reclaiming space (`compaction`).
+//!
+//! Invariants:
+//!   L1. Records of the segments that are written to by sets carry consecutive seqnos, in the order
+//!       of their places: what is published is always a prefix of the history.
+//!   L2. A segment is named by the manifest, durably, before its first record.
+//!   L3. Durable marks rise in log order: a segment is synced after the ones before it.
+//!
+//! Locks, in this order: an index stripe (never taken here) → `appender` → `segments` → `manifest`.
+//! `sync` has its own, held while none of the others is waited for.
+
+pub mod accounts;
+mod appender;
+pub mod manifest;
+pub mod scanner;
+pub mod segment;
+mod segments;
+mod sync;
+
+pub use accounts::Accounts;
+pub use appender::{Append, Priority, Written};
+pub use manifest::Manifest;
+pub use segment::Segment;
+pub use segments::{Located, Segments};
+
+use crate::epoch::{EpochGuard, Epochs};
+use crate::error::{Error, Result, Status};
+use crate::format::manifest::Change;
+use crate::index::Location;
+use crate::options::SyncMode;
+use crate::storage::Storage;
+use appender::Appender;
+use parking_lot::{Condvar, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+use sync::GroupSync;
+
+/// What the log is told once, when it is opened.
+#[derive(Clone, Debug)]
+pub struct LogConfig {
+    /// Size that segments grow to, bytes.
+    pub segment_bytes: u64,
+    /// Size of the first segment, bytes.
+    pub segment_bytes_first: u64,
+    /// Most bytes the segments may take; 0 is no limit.
+    pub bytes_max: u64,
+    /// When an acknowledged write is durable.
+    pub sync: SyncMode,
+    /// Nothing may be written.
+    pub is_read_only: bool,
+}
+
+impl LogConfig {
+    /// Bytes of the segment that only deletes and compaction may use.
+    pub fn reserve_bytes(&self) -> u64 {
+        let wanted = (self.segment_bytes / 64).clamp(64 << 10, 1 << 20).min(self.segment_bytes);
+        if self.bytes_max == 0 { wanted } else { wanted.min((self.bytes_max / 16).next_multiple_of(4096)) }
+    }
+
+    /// Bytes that sets may fill; the rest of `bytes_max` is for compaction to work in.
+    fn bytes_max_ordinary(&self) -> u64 {
+        self.bytes_max - (self.bytes_max / 8).min(self.segment_bytes)
+    }
+}
+
+/// What recovery has put together.
+pub struct LogParts {
+    /// All segments.
+    pub segments: Segments,
+    /// What is live in them.
+    pub accounts: Accounts,
+    /// The manifest.
+    pub manifest: Manifest,
+    /// The segment that is appended to next; without one, the first write makes one.
+    pub active: Option<Arc<Segment>>,
+    /// Empty segments that the manifest names.
+    pub prepared: Vec<Arc<Segment>>,
+    /// The next write's seqno.
+    pub seqno_next: u64,
+}
+
+/// Wakes the background when there is something to do.
+#[derive(Default)]
+pub struct Signal {
+    is_set: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Signal {
+    /// Wakes whoever waits, or the next to wait.
+    pub fn notify(&self) {
+        *self.is_set.lock() = true;
+        self.changed.notify_one();
+    }
+
+    /// Waits for `notify`, or for `timeout`.
+    pub fn wait(&self, timeout: Duration) {
+        let mut is_set = self.is_set.lock();
+        if !*is_set {
+            self.changed.wait_for(&mut is_set, timeout);
+        }
+        *is_set = false;
+    }
+}
+
+/// The log of one open store.
+pub struct Log {
+    storage: Arc<dyn Storage>,
+    config: LogConfig,
+    store_id: u64,
+    segment_id_next: AtomicU64,
+    segments: Segments,
+    accounts: Accounts,
+    /// Set when there is something to prepare or to seal.
+    work: Signal,
+    appender: Mutex<Appender>,
+    manifest: Mutex<Manifest>,
+    sync: GroupSync,
+    /// The first failure after which no write may be acknowledged (R11).
+    failure: Mutex<Option<Error>>,
+    has_failed: AtomicBool,
+    syncs: AtomicU64,
+}
+
+impl Log {
+    /// A log over the segments that recovery has opened, of which everything is durable.
+    pub fn new(storage: Arc<dyn Storage>, config: LogConfig, parts: LogParts) -> Self {
+        let LogParts { segments, accounts, manifest, active, prepared, seqno_next } = parts;
+        let store_id = manifest.head().store_id;
+        let segment_id_next = AtomicU64::new(manifest.state().segment_id_next);
+        Self {
+            storage,
+            store_id,
+            segment_id_next,
+            segments,
+            accounts,
+            appender: Mutex::new(Appender::new(&config, active, prepared, seqno_next)),
+            manifest: Mutex::new(manifest),
+            sync: GroupSync::new(seqno_next - 1),
+            work: Signal::default(),
+            failure: Mutex::new(None),
+            has_failed: AtomicBool::new(false),
+            syncs: AtomicU64::new(0),
+            config,
+        }
+    }
+
+    /// The store's directory.
+    pub fn storage(&self) -> &Arc<dyn Storage> {
+        &self.storage
+    }
+
+    /// What the log was told when it was opened.
+    pub fn config(&self) -> &LogConfig {
+        &self.config
+    }
+
+    /// All segments.
+    pub fn segments(&self) -> &Segments {
+        &self.segments
+    }
+
+    /// What is live.
+    pub fn accounts(&self) -> &Accounts {
+        &self.accounts
+    }
+
+    /// Set when there is something to prepare or to seal.
+    pub fn work(&self) -> &Signal {
+        &self.work
+    }
+
+    /// Syncs of the log so far.
+    pub fn sync_count(&self) -> u64 {
+        self.syncs.load(Ordering::Relaxed)
+    }
+
+    /// The record at `location`; `None` if nothing that can be a record is there, which for a location
+    /// of the index means damage. The checksum is not looked at.
+    #[inline]
+    pub fn record<'g>(&self, guard: &'g EpochGuard<'_>, location: Location) -> Option<Located<'g>> {
+        self.segments.record(guard, location)
+    }
+
+    /// Why no write may be taken; `Ok` if one may.
+    #[inline]
+    pub fn check_writable(&self) -> Result<()> {
+        if self.config.is_read_only {
+            return Err(Error::new(Status::ReadOnly, "the store was opened read-only"));
+        }
+        if self.has_failed.load(Ordering::Acquire) { Err(self.refusal()) } else { Ok(()) }
+    }
+
+    #[cold]
+    fn refusal(&self) -> Error {
+        match &*self.failure.lock() {
+            Some(first) => Error::new(
+                Status::ReadOnly,
+                format!("the store takes no writes until it is reopened, because of an earlier failure: {first}"),
+            ),
+            None => Error::from(Status::ReadOnly),
+        }
+    }
+
+    /// From now on no write is taken (R11). The first failure is the one that is remembered.
+    pub fn fail(&self, error: &Error) {
+        self.failure.lock().get_or_insert_with(|| error.clone());
+        self.has_failed.store(true, Ordering::Release);
+    }
+
+    /// The failure that made the store read-only, if any.
+    pub fn failure(&self) -> Option<Error> {
+        self.failure.lock().clone()
+    }
+
+    /// Makes `changes` part of the store, durably, all or none. A failure makes the store read-only,
+    /// unless there was simply no room.
+    pub fn commit(&self, changes: &[Change]) -> Result<()> {
+        let result = self.manifest.lock().commit(changes);
+        if let Err(error) = &result
+            && error.status() != Status::NoSpace
+        {
+            self.fail(error);
+        }
+        result
+    }
+
+    /// Reads the manifest's state.
+    pub fn with_manifest<R>(&self, read: impl FnOnce(&Manifest) -> R) -> R {
+        read(&self.manifest.lock())
+    }
+
+    /// Takes a segment out of the store's address space; its file must no longer be named by the
+    /// manifest. Its map ends when the last reader and view have left, its slot is free after that.
+    pub fn retire_segment(&self, epochs: &Epochs, segment: &Arc<Segment>) -> Result<()> {
+        self.segments.remove(epochs, segment);
+        let name = segment.name();
+        self.storage.remove(&name).map_err(|source| Error::from_io(&format!("remove {name}"), &source))
+    }
+}

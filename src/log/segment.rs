@@ -1,0 +1,439 @@
+//! A segment: one file of the log, mapped, plus how much of it may be read and how much is durable.
+//!
+//! Born *prepared* (reserved, named by the manifest, empty), *active* while sets append to it,
+//! *sealed* once, unlinked by compaction. A reader that holds it keeps the mapping, so compaction
+//! never cuts a reader off.
+//!
+//! Not here: the byte layout (`format::record`), choosing what to append (`log::appender`).
+//!
+//! Invariants:
+//!   S1. Bytes in `0..published` never change (but for the two words of the head).
+//!   S2. `published` only grows, and only after the bytes are in place.
+//!   S3. `durable <= published`; it grows only after a sync that succeeded.
+
+use crate::error::{Error, Result, Status};
+use crate::format::checkpoint::CheckpointSegment;
+use crate::format::segment::{self as head, CLOCK_WORD, DURABLE_WORD, Durable, HEAD_LEN, HeadProblem};
+use crate::format::{FORMAT_VERSION, Seed};
+use crate::storage::{AppendMap, File, MapAccess, Storage};
+use parking_lot::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+/// What file systems hand out and take back space by, at least.
+const BLOCK_BYTES: u64 = 4096;
+const REWRITE_CHUNK_BYTES: u64 = 1 << 20;
+
+/// The name of a segment's file.
+pub fn segment_name(id: u64) -> String {
+    format!("{id:06}.seg")
+}
+
+/// The id in a segment's file name.
+pub fn segment_id(name: &str) -> Option<u64> {
+    let digits = name.strip_suffix(".seg")?;
+    let id: u64 = digits.parse().ok()?;
+    (id != 0 && segment_name(id) == name).then_some(id)
+}
+
+/// One file of the log.
+pub struct Segment {
+    store_id: u64,
+    id: u64,
+    seed: Seed,
+    map: AppendMap,
+    file: Box<dyn File>,
+    /// First slot of the address space; set once by `Segments::insert`.
+    slot: AtomicU64,
+    durable: AtomicU64,
+    /// Held during a sync: only one thread learns of a failure, so the others must learn it from here.
+    sync_has_failed: Mutex<bool>,
+    is_sealed: AtomicBool,
+    /// 0 while it holds no record.
+    seqno_min: AtomicU64,
+    seqno_max: AtomicU64,
+    /// Bytes of its live records.
+    live_bytes: AtomicU64,
+    disk_bytes: AtomicU64,
+    /// Bytes of its tombstones.
+    tombstone_bytes: AtomicU64,
+    /// No live record of this segment expires before; `u64::MAX` if none does.
+    expiry_next_ms: AtomicU64,
+    /// When it was last swept for expired records.
+    swept_ms: AtomicU64,
+    is_excluded_from_compaction: AtomicBool,
+}
+
+impl Segment {
+    /// Makes the file of segment `id`, reserves `file_len` bytes and makes all of that durable but
+    /// for the directory entry. On an error nothing is left.
+    pub fn create(storage: &dyn Storage, store_id: u64, id: u64, file_len: u64) -> Result<Self> {
+        let name = segment_name(id);
+        let failed = |source| Error::from_io(&format!("make {name} of {file_len} bytes"), &source);
+        let file = storage.create(&name).map_err(failed)?;
+        let made = (|| {
+            file.reserve(file_len)?;
+            file.write_at(&head::encode(store_id, id), 0)?;
+            file.sync()?;
+            file.map(file_len as usize, MapAccess::ReadWrite)
+        })();
+        match made {
+            Ok(map) => {
+                let map = AppendMap::new(map, HEAD_LEN, DURABLE_WORD..HEAD_LEN, HEAD_LEN);
+                Ok(Self::over(store_id, id, file, map, HEAD_LEN as u64))
+            }
+            Err(source) => {
+                // Best effort: what the manifest does not name is swept on open anyway (R7).
+                let _ = storage.remove(&name);
+                Err(failed(source))
+            }
+        }
+    }
+
+    /// Opens the file of segment `id`, whose records end at `end` (the whole file is readable until
+    /// recovery has found the end: pass `file_len`). Checks the head.
+    pub fn open(
+        storage: &dyn Storage,
+        store_id: u64,
+        id: u64,
+        file_len: u64,
+        end: u64,
+        access: MapAccess,
+    ) -> Result<Self> {
+        let name = segment_name(id);
+        let failed = |source| Error::from_io(&format!("open {name}"), &source);
+        let file = storage.open(&name, access).map_err(|source| {
+            if source.kind() == std::io::ErrorKind::NotFound {
+                Error::corrupt(&name, 0, "the manifest names this segment but the file is missing")
+            } else {
+                failed(source)
+            }
+        })?;
+        let len = file.len().map_err(failed)?;
+        if len < file_len || end > file_len || end < HEAD_LEN as u64 {
+            return Err(Error::corrupt(&name, len, "the file ends before the records it should hold"));
+        }
+        let map = file.map(file_len as usize, access).map_err(failed)?;
+        let map = AppendMap::new(map, HEAD_LEN, DURABLE_WORD..HEAD_LEN, end as usize);
+        let segment = Self::over(store_id, id, file, map, end);
+        segment.check_head()?;
+        Ok(segment)
+    }
+
+    /// Checks the head against damage, and that the file is this segment of this store.
+    pub fn check_head(&self) -> Result<()> {
+        let bytes = self.map.read(0..DURABLE_WORD).unwrap_or_default();
+        match head::check(bytes, self.store_id, self.id) {
+            Ok(()) => Ok(()),
+            Err(HeadProblem::Version(version)) => Err(Error::new(
+                Status::Incompatible,
+                format!("{} has format version {version}; this library knows {FORMAT_VERSION}", self.name()),
+            )),
+            Err(HeadProblem::Damaged(what)) => Err(Error::corrupt(&self.name(), 0, what)),
+        }
+    }
+
+    fn over(store_id: u64, id: u64, file: Box<dyn File>, map: AppendMap, durable: u64) -> Self {
+        let file_len = map.len() as u64;
+        Self {
+            store_id,
+            id,
+            seed: Seed::new(store_id, id),
+            map,
+            file,
+            slot: AtomicU64::new(u64::MAX),
+            durable: AtomicU64::new(durable),
+            sync_has_failed: Mutex::new(false),
+            is_sealed: AtomicBool::new(false),
+            seqno_min: AtomicU64::new(0),
+            seqno_max: AtomicU64::new(0),
+            live_bytes: AtomicU64::new(0),
+            disk_bytes: AtomicU64::new(file_len),
+            tombstone_bytes: AtomicU64::new(0),
+            expiry_next_ms: AtomicU64::new(u64::MAX),
+            swept_ms: AtomicU64::new(0),
+            is_excluded_from_compaction: AtomicBool::new(false),
+        }
+    }
+
+    /// The same segment with the end of its records known: `end` is published and durable.
+    pub fn restart_at(mut self, end: u64) -> Self {
+        self.map = self.map.restart_at(HEAD_LEN, end as usize);
+        self.durable = AtomicU64::new(end);
+        self
+    }
+
+    /// Its id.
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// The name of its file.
+    pub fn name(&self) -> String {
+        segment_name(self.id)
+    }
+
+    /// What its checksums are bound to.
+    pub fn seed(&self) -> Seed {
+        self.seed
+    }
+
+    /// Its mapped bytes.
+    pub fn map(&self) -> &AppendMap {
+        &self.map
+    }
+
+    /// Bytes reserved for its file.
+    pub fn file_len(&self) -> u64 {
+        self.map.len() as u64
+    }
+
+    /// End of its readable records.
+    pub fn end(&self) -> u64 {
+        self.map.published() as u64
+    }
+
+    /// Bytes of its records.
+    pub fn record_bytes(&self) -> u64 {
+        self.end() - HEAD_LEN as u64
+    }
+
+    /// First slot of the address space that it takes.
+    pub fn slot(&self) -> u64 {
+        self.slot.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_slot(&self, slot: u64) {
+        self.slot.store(slot, Ordering::Relaxed);
+    }
+
+    /// Bytes from the start of the file that are known durable.
+    #[inline]
+    pub fn durable(&self) -> u64 {
+        self.durable.load(Ordering::Acquire)
+    }
+
+    /// Whether no record will be added.
+    pub fn is_sealed(&self) -> bool {
+        self.is_sealed.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_sealed(&self) {
+        self.is_sealed.store(true, Ordering::Release);
+    }
+
+    /// Syncs, and remembers that everything below `end` is durable.
+    pub(crate) fn sync_through(&self, end: u64) -> Result<()> {
+        debug_assert!(end <= self.end(), "S3: durable is never ahead of published");
+        if self.durable() >= end {
+            return Ok(());
+        }
+        let mut has_failed = self.sync_has_failed.lock();
+        if self.durable() >= end {
+            return Ok(());
+        }
+        let result = if *has_failed {
+            Err(Error::new(Status::Io, format!("an earlier sync of {} has failed", self.name())))
+        } else {
+            self.file.sync().map_err(|source| Error::new(Status::Io, format!("cannot sync {}: {source}", self.name())))
+        };
+        *has_failed = result.is_err();
+        if result.is_ok() {
+            self.durable.store(end, Ordering::Release);
+            self.store_durable_word(end, false);
+        }
+        result
+    }
+
+    /// After a failed sync of mode `always`: what lies behind the durable end never counts (R12).
+    pub(crate) fn cut_at_durable(&self) {
+        self.store_durable_word(self.durable(), true);
+    }
+
+    fn store_durable_word(&self, end: u64, is_cut: bool) {
+        self.map.word(DURABLE_WORD).store(head::encode_durable(self.seed, Durable { end, is_cut }));
+    }
+
+    /// The durable word as it stands in the file.
+    pub fn durable_word(&self) -> Result<Durable> {
+        let word = self.map.word(DURABLE_WORD).load();
+        head::decode_durable(self.seed, word)
+            .ok_or_else(|| Error::corrupt(&self.name(), DURABLE_WORD as u64, "the durable word fails its check"))
+    }
+
+    /// Notes in the file that the expiry clock has reached `now_ms`.
+    pub fn store_clock(&self, now_ms: u64) {
+        self.map.word(CLOCK_WORD).store(head::encode_clock(self.seed, now_ms));
+    }
+
+    /// What the expiry clock was when last noted; 0 if it is not known.
+    pub fn clock_ms(&self) -> u64 {
+        head::decode_clock(self.seed, self.map.word(CLOCK_WORD).load()).unwrap_or(0)
+    }
+
+    /// The readable bytes of records up to `limit`.
+    pub fn record_area(&self, limit: u64) -> Result<&[u8]> {
+        self.map
+            .read(HEAD_LEN..limit as usize)
+            .ok_or_else(|| Error::corrupt(&self.name(), self.end(), "the readable part of the file ends"))
+    }
+
+    /// Writes what lies between the durable word's end and `end` once more, byte for byte, and syncs:
+    /// after an earlier failure, pages that look clean may not be on the disk.
+    pub fn rewrite_through(&self, end: u64) -> Result<()> {
+        let failed = |source| Error::from_io(&format!("write {}", self.name()), &source);
+        let mut offset = self.durable_word()?.end;
+        while offset < end {
+            let chunk_end = end.min(offset + REWRITE_CHUNK_BYTES);
+            if let Some(bytes) = self.map.read(offset as usize..chunk_end as usize) {
+                self.file.write_at(bytes, offset).map_err(failed)?;
+            }
+            offset = chunk_end;
+        }
+        self.file.sync().map_err(|source| Error::from_io(&format!("sync {}", self.name()), &source))?;
+        self.store_durable_word(end, false);
+        Ok(())
+    }
+
+    /// Takes over what a checkpoint knows of this segment.
+    pub fn import_accounts(&self, known: &CheckpointSegment) {
+        self.live_bytes.store(known.live_bytes, Ordering::Relaxed);
+        self.tombstone_bytes.store(known.tombstone_bytes, Ordering::Relaxed);
+        self.seqno_min.store(known.seqno_min, Ordering::Relaxed);
+        self.seqno_max.store(known.seqno_max, Ordering::Relaxed);
+        self.expiry_next_ms.store(known.expiry_next_ms, Ordering::Relaxed);
+    }
+
+    /// What a checkpoint keeps of this segment.
+    pub fn export_accounts(&self) -> CheckpointSegment {
+        CheckpointSegment {
+            id: self.id,
+            end: self.end(),
+            slot: self.slot(),
+            live_bytes: self.live_bytes(),
+            tombstone_bytes: self.tombstone_bytes(),
+            seqno_min: self.seqno_min(),
+            seqno_max: self.seqno_max(),
+            expiry_next_ms: self.expiry_next_ms(),
+        }
+    }
+
+    /// Gives the room behind the records back to the file system. Failure costs only room.
+    pub(crate) fn punch_tail(&self) {
+        let end = self.end();
+        if self.file.punch_hole(end, self.file_len() - end).is_ok() {
+            self.note_punched();
+        }
+    }
+
+    /// Notes that the room behind the records is not on disk.
+    pub fn note_punched(&self) {
+        let kept = self.end().next_multiple_of(BLOCK_BYTES).min(self.file_len());
+        self.disk_bytes.store(kept, Ordering::Relaxed);
+    }
+
+    /// Bytes that the file takes on disk.
+    pub fn disk_bytes(&self) -> u64 {
+        self.disk_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Smallest seqno, 0 without records.
+    pub fn seqno_min(&self) -> u64 {
+        self.seqno_min.load(Ordering::Relaxed)
+    }
+
+    /// Largest seqno, 0 without records.
+    pub fn seqno_max(&self) -> u64 {
+        self.seqno_max.load(Ordering::Relaxed)
+    }
+
+    /// Notes that the segment holds a record with `seqno`.
+    pub fn note_seqno(&self, seqno: u64) {
+        self.seqno_max.fetch_max(seqno, Ordering::Relaxed);
+        let min = self.seqno_min.load(Ordering::Relaxed);
+        if min == 0 || seqno < min {
+            self.seqno_min.store(seqno, Ordering::Relaxed);
+        }
+    }
+
+    /// Bytes of live records.
+    pub fn live_bytes(&self) -> u64 {
+        self.live_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of records that are not live, tombstones included.
+    pub fn dead_bytes(&self) -> u64 {
+        self.record_bytes().saturating_sub(self.live_bytes())
+    }
+
+    /// Bytes of tombstones.
+    pub fn tombstone_bytes(&self) -> u64 {
+        self.tombstone_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Notes a tombstone of `len` bytes.
+    pub fn note_tombstone(&self, len: u64) {
+        self.tombstone_bytes.fetch_add(len, Ordering::Relaxed);
+    }
+
+    pub(super) fn add_live(&self, len: u64, expires_at_ms: u64) {
+        self.live_bytes.fetch_add(len, Ordering::Relaxed);
+        if expires_at_ms != 0 {
+            self.expiry_next_ms.fetch_min(expires_at_ms, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn sub_live(&self, len: u64) {
+        self.live_bytes.fetch_sub(len, Ordering::Relaxed);
+    }
+
+    /// No live record expires before this; `u64::MAX` if none does.
+    pub fn expiry_next_ms(&self) -> u64 {
+        self.expiry_next_ms.load(Ordering::Relaxed)
+    }
+
+    /// Lowers or resets the bound of [`Segment::expiry_next_ms`]: before a scan it is reset, and the
+    /// scan lowers it again by what it leaves.
+    pub fn reset_expiry_next(&self) {
+        self.expiry_next_ms.store(u64::MAX, Ordering::Relaxed);
+    }
+
+    /// Whether the last sweep is `pause_ms` ago; if so, one is begun.
+    pub fn is_sweep_due(&self, now_ms: u64, pause_ms: u64) -> bool {
+        let is_due = self.swept_ms.load(Ordering::Relaxed).saturating_add(pause_ms) <= now_ms;
+        if is_due {
+            self.swept_ms.store(now_ms, Ordering::Relaxed);
+        }
+        is_due
+    }
+
+    /// Damaged: compaction leaves it alone.
+    pub fn exclude_from_compaction(&self) {
+        self.is_excluded_from_compaction.store(true, Ordering::Relaxed);
+    }
+
+    /// See [`Segment::exclude_from_compaction`].
+    pub fn is_excluded_from_compaction(&self) -> bool {
+        self.is_excluded_from_compaction.load(Ordering::Relaxed)
+    }
+
+    /// See [`Segment::reset_expiry_next`].
+    pub fn lower_expiry_next(&self, expires_at_ms: u64) {
+        self.expiry_next_ms.fetch_min(expires_at_ms, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_ids_are_one_to_one() {
+        assert_eq!(segment_name(1), "000001.seg");
+        for id in [1, 999_999, 1_000_000, u64::MAX] {
+            assert_eq!(segment_id(&segment_name(id)), Some(id));
+        }
+        for name in ["000000.seg", "1.seg", "0000001.seg", "+00001.seg", "000001.SEG", "seg", "x.seg"] {
+            assert_eq!(segment_id(name), None, "{name}");
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! When the log is durable: concurrent writers share one sync.
+//!
+//! The first writer that finds nobody syncing leads: it syncs what is published so far, for itself and
+//! everybody who came before. Those who come meanwhile wait, and one of them leads the next group.
+//!
+//! Invariants:
+//!   Y1. `durable_seqno` is set only after a sync that covered it returned success, and never after
+//!       the first failure (R11).
+//!
+//! Locks: `state`, never held during a sync.
+
+use super::{Log, Segment};
+use crate::error::{Error, Result, Status};
+use crate::options::SyncMode;
+use parking_lot::{Condvar, Mutex};
+use std::sync::atomic::Ordering;
+
+pub(super) struct GroupSync {
+    state: Mutex<SyncState>,
+    changed: Condvar,
+}
+
+struct SyncState {
+    durable_seqno: u64,
+    is_led: bool,
+}
+
+impl GroupSync {
+    pub(super) fn new(durable_seqno: u64) -> Self {
+        Self { state: Mutex::new(SyncState { durable_seqno, is_led: false }), changed: Condvar::new() }
+    }
+}
+
+/// Ends a leader's term, also when it panics.
+struct Term<'a>(&'a GroupSync);
+
+impl Drop for Term<'_> {
+    fn drop(&mut self) {
+        self.0.state.lock().is_led = false;
+        self.0.changed.notify_all();
+    }
+}
+
+impl Log {
+    /// Returns once every write up to `seqno` is durable. Writers that wait together share one sync.
+    pub fn sync_through(&self, seqno: u64) -> Result<()> {
+        {
+            let mut state = self.sync.state.lock();
+            loop {
+                if state.durable_seqno >= seqno {
+                    return Ok(());
+                }
+                if let Some(first) = self.failure() {
+                    return Err(first);
+                }
+                if !state.is_led {
+                    break;
+                }
+                self.sync.changed.wait(&mut state);
+            }
+            state.is_led = true;
+        }
+        let term = Term(&self.sync);
+        let durable_seqno = self.sync_published()?;
+        if let Some(first) = self.failure() {
+            return Err(first);
+        }
+        let mut state = self.sync.state.lock();
+        state.durable_seqno = state.durable_seqno.max(durable_seqno);
+        drop(state);
+        drop(term);
+        Ok(())
+    }
+
+    /// Makes everything durable that was appended before the call.
+    pub fn sync_all(&self) -> Result<()> {
+        let last = self.seqno_next() - 1;
+        self.sync_through(last)
+    }
+
+    /// The highest seqno that is known durable.
+    pub fn durable_seqno(&self) -> u64 {
+        self.sync.state.lock().durable_seqno
+    }
+
+    /// Syncs what is published, in log order (L3); the last seqno of it.
+    fn sync_published(&self) -> Result<u64> {
+        let (rotated, active, seqno) = {
+            let appender = self.appender.lock();
+            let active = appender.active.clone().map(|active| {
+                let end = active.map().tail();
+                (active, end)
+            });
+            (appender.rotated.clone(), active, appender.seqno_next - 1)
+        };
+        for full in &rotated {
+            self.sync_segment(full, full.end())?;
+        }
+        if let Some((active, end)) = active {
+            if !active.map().wait_published(end) {
+                return Err(Error::new(Status::Panic, "a write broke off in the middle"));
+            }
+            self.sync_segment(&active, end as u64)?;
+        }
+        Ok(seqno)
+    }
+
+    /// Syncs one segment; the first failure makes the store read-only (R11).
+    pub(super) fn sync_segment(&self, segment: &Segment, end: u64) -> Result<()> {
+        if segment.durable() >= end {
+            return Ok(());
+        }
+        self.syncs.fetch_add(1, Ordering::Relaxed);
+        segment.sync_through(end).inspect_err(|error| {
+            self.fail(error);
+            if self.config.sync == SyncMode::Always {
+                self.cut_unacknowledged();
+            }
+        })
+    }
+
+    /// Makes a compaction's output durable, its name too.
+    pub fn sync_output(&self, output: &Segment) -> Result<()> {
+        self.sync_segment(output, output.end())?;
+        self.storage.sync_directory().map_err(|source| {
+            let error = Error::new(Status::Io, format!("cannot sync the directory: {source}"));
+            self.fail(&error);
+            error
+        })
+    }
+
+    /// Nothing behind the durable marks was acknowledged: none of it may count at the next open (R12).
+    fn cut_unacknowledged(&self) {
+        let appender = self.appender.lock();
+        for segment in appender.rotated.iter().chain(&appender.active) {
+            segment.cut_at_durable();
+        }
+    }
+}

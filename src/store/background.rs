@@ -1,0 +1,267 @@
+//! What a store does by itself: prepare segments and seal them, sync at intervals, expire, compact.
+//!
+//! Two threads: the *keeper*, on whose promptness sets depend, and the *cleaner*, whose work can
+//! wait. Each is a loop around one step, and tests call the steps themselves.
+//!
+//! Invariants:
+//!   B1. No thread outlives `Store::close`.
+//!   B2. A step that fails leaves the store usable, or the log has noted the failure (R11).
+
+use super::inner::Inner;
+use crate::compaction::{Compacted, Compactor, Sweep, reclaimable_bytes};
+use crate::error::{Error, Result, Status};
+use crate::expiry;
+use crate::log::Segment;
+use crate::options::{CompactionMode, SyncMode};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// How often the background looks for work that nobody announced.
+pub(super) const TICK: Duration = Duration::from_millis(100);
+/// A segment is swept for expired records again after this many milliseconds at the earliest.
+const SWEEP_PAUSE_MS: u64 = 250;
+/// The cleaner works this share of the time, one part in so many, unless space is short.
+const REST_SHARE: u32 = 1;
+
+impl Inner {
+    fn compactor(&self) -> Compactor<'_> {
+        Compactor {
+            log: &self.log,
+            index: &self.index,
+            epochs: &self.epochs,
+            hasher: self.hasher,
+            now_ms: self.clock.now_ms(),
+        }
+    }
+
+    /// One step of the keeper.
+    pub(super) fn keep(&self, is_sync_due: bool) {
+        self.contained(|| {
+            // A full disk is met again, and reported, by the write that needs the room.
+            while self.log.prepare_ahead(&self.epochs).unwrap_or(false) {}
+            if is_sync_due {
+                self.log.sync_all()?;
+            }
+            while self.log.seal_next()? {}
+            Ok(())
+        });
+    }
+
+    /// One step of the cleaner; true if there may be more to do at once.
+    pub(super) fn clean(&self, rest: &mut dyn FnMut(Duration)) -> bool {
+        self.epochs.collect();
+        self.contained(|| {
+            self.expire_due();
+            if self.options.compaction == CompactionMode::Auto { self.compact_some(rest) } else { Ok(false) }
+        })
+        .unwrap_or(false)
+    }
+
+    /// Runs background work: whatever goes wrong ends here.
+    fn contained<R>(&self, work: impl FnOnce() -> Result<R>) -> Option<R> {
+        match catch_unwind(AssertUnwindSafe(work)) {
+            Ok(result) => result.ok(),
+            Err(_) => {
+                self.log.fail(&Error::new(Status::Panic, "a bug in the background was contained"));
+                None
+            }
+        }
+    }
+
+    /// Takes expired records out of the index, where something is due.
+    fn expire_due(&self) {
+        if self.log.config().is_read_only {
+            return;
+        }
+        let now_ms = self.clock.now_ms();
+        for segment in self.log.segments().all() {
+            if segment.expiry_next_ms() <= now_ms && segment.is_sweep_due(now_ms, SWEEP_PAUSE_MS) {
+                let count = expiry::sweep(&self.log, &self.index, self.hasher, &segment, now_ms);
+                if count > 0 {
+                    self.clock.note(&self.log, now_ms);
+                }
+            }
+            if self.is_closing.load(Ordering::Relaxed) {
+                return;
+            }
+        }
+    }
+
+    /// Compacts once if space is to be had; true if something was done.
+    pub(super) fn compact_some(&self, rest: &mut dyn FnMut(Duration)) -> Result<bool> {
+        let Some(mut sweep) = self.compaction.try_lock() else { return Ok(false) };
+        let floor = self.log.with_manifest(|manifest| manifest.state().tombstone_floor);
+        let sealed = self.sealed();
+        let live_bytes = self.log.accounts().live_bytes();
+        let dead_bytes: u64 = sealed.iter().map(|segment| reclaimable_bytes(segment, floor)).sum();
+        let guard_bytes: u64 = sealed.iter().map(|segment| segment.tombstone_bytes()).sum();
+        // Half of what design.md allows (half of the live bytes), so that there is time to do it in.
+        let slack_bytes = live_bytes / 4 + self.log.config().segment_bytes_first / 2;
+        let is_urgent = dead_bytes > live_bytes / 3 + self.log.config().segment_bytes;
+        let mut pace = self.pace(is_urgent, rest);
+        let compactor = self.compactor();
+        let done = if dead_bytes > slack_bytes || sealed.iter().any(|s| s.live_bytes() == 0 && is_free(s, floor)) {
+            let inputs = self.worst(&sealed, floor);
+            if inputs.is_empty() { None } else { Some(self.compact_inputs(&compactor, inputs, &mut sweep, &mut pace)?) }
+        } else if sweep.is_some() || guard_bytes > live_bytes / 8 + self.log.config().segment_bytes_first / 4 {
+            let started = sweep.get_or_insert_with(|| Sweep::start(self.seqno_sealed(), &sealed));
+            let swept = compactor.sweep_next(started, &mut pace)?;
+            if swept.is_none() {
+                *sweep = None;
+            }
+            Some(swept.unwrap_or_default())
+        } else {
+            None
+        };
+        if let Some(done) = done {
+            self.count(&done);
+        }
+        Ok(done.is_some_and(|done| done.segments > 0))
+    }
+
+    fn count(&self, done: &Compacted) {
+        if done.segments > 0 {
+            self.counters.compactions.fetch_add(1, Ordering::Relaxed);
+            self.counters.compacted_bytes.fetch_add(done.output_bytes, Ordering::Relaxed);
+        }
+    }
+
+    /// Compacts `inputs`; on a full disk, the first of them alone, and at last without the reserve.
+    fn compact_inputs(
+        &self,
+        compactor: &Compactor<'_>,
+        mut inputs: Vec<Arc<Segment>>,
+        sweep: &mut Option<Sweep>,
+        pace: &mut dyn FnMut(u64),
+    ) -> Result<Compacted> {
+        loop {
+            match compactor.run(&inputs, sweep.as_mut(), pace) {
+                Err(error) if error.status() == Status::NoSpace && inputs.len() > 1 => inputs.truncate(1),
+                Err(error) if error.status() == Status::NoSpace && self.log.release_reserve(&self.epochs)? => {}
+                Err(error) if error.status() == Status::Corrupt => {
+                    // Its other keys stay readable; copying it would have to leave something out (P6).
+                    for input in &inputs {
+                        input.exclude_from_compaction();
+                    }
+                    return Err(error);
+                }
+                result => return result,
+            }
+        }
+    }
+
+    fn sealed(&self) -> Vec<Arc<Segment>> {
+        let mut all = self.log.segments().all();
+        all.retain(|segment| segment.is_sealed() && !segment.is_excluded_from_compaction());
+        all
+    }
+
+    /// Every record up to this seqno is in a sealed segment.
+    fn seqno_sealed(&self) -> u64 {
+        let unsealed = self.log.segments().all().into_iter().filter(|segment| !segment.is_sealed());
+        let first = unsealed.map(|segment| segment.seqno_min()).filter(|seqno| *seqno != 0).min();
+        first.unwrap_or_else(|| self.log.seqno_next()) - 1
+    }
+
+    /// The segments with the largest dead share, as many as one output segment can hold the rest of.
+    fn worst(&self, sealed: &[Arc<Segment>], floor: u64) -> Vec<Arc<Segment>> {
+        let share = |segment: &Arc<Segment>| {
+            reclaimable_bytes(segment, floor) as f64 / (segment.record_bytes().max(1)) as f64
+        };
+        let mut sorted: Vec<_> = sealed.iter().map(|segment| (share(segment), segment)).collect();
+        sorted.sort_by(|a, b| b.0.total_cmp(&a.0));
+        let mut kept_bytes = 0;
+        let mut inputs = Vec::new();
+        for (share, segment) in sorted {
+            kept_bytes += segment.record_bytes() - reclaimable_bytes(segment, floor).min(segment.record_bytes());
+            let is_worth_it = share > 0.1 || segment.record_bytes() == 0;
+            if !is_worth_it || (kept_bytes > self.log.config().segment_bytes && !inputs.is_empty()) {
+                break;
+            }
+            inputs.push(Arc::clone(segment));
+        }
+        inputs
+    }
+
+    /// Sleeps as long as it worked, unless space is short or the store is being closed.
+    fn pace<'a>(&'a self, is_urgent: bool, rest: &'a mut dyn FnMut(Duration)) -> impl FnMut(u64) + 'a {
+        const BYTES_PER_REST: u64 = 1 << 20;
+        let mut bytes = 0;
+        move |worked| {
+            bytes += worked;
+            if bytes >= BYTES_PER_REST && !is_urgent && !self.is_closing.load(Ordering::Relaxed) {
+                rest(Duration::from_millis(2) * REST_SHARE);
+                bytes = 0;
+            }
+        }
+    }
+
+    /// Everything that can be reclaimed, now: tombstones too.
+    pub(super) fn compact_all(&self) -> Result<()> {
+        self.log.check_writable()?;
+        let mut sweep = self.compaction.lock();
+        self.expire_due();
+        self.log.rotate_active(&self.epochs)?;
+        while self.log.seal_next()? {}
+        let mut no_pace = |_| {};
+        let mut whole = Sweep::start(self.seqno_sealed(), &self.sealed());
+        loop {
+            self.check_closing()?;
+            let compactor = self.compactor();
+            match compactor.sweep_next(&mut whole, &mut no_pace)? {
+                Some(done) => self.count(&done),
+                None => break,
+            }
+        }
+        *sweep = None;
+        let floor = self.log.with_manifest(|manifest| manifest.state().tombstone_floor);
+        let limit_bytes = self.log.config().segment_bytes;
+        let mut inputs: Vec<Arc<Segment>> = Vec::new();
+        let mut groups = Vec::new();
+        let mut kept_bytes = 0;
+        for segment in self.sealed() {
+            let is_small = segment.record_bytes() < limit_bytes / 4;
+            if reclaimable_bytes(&segment, floor) == 0 && !is_small {
+                continue;
+            }
+            if kept_bytes + segment.live_bytes() > limit_bytes && !inputs.is_empty() {
+                groups.push(std::mem::take(&mut inputs));
+                kept_bytes = 0;
+            }
+            kept_bytes += segment.live_bytes();
+            inputs.push(segment);
+        }
+        groups.push(inputs);
+        for group in groups {
+            self.check_closing()?;
+            let is_pointless = group.len() < 2 && group.iter().all(|s| reclaimable_bytes(s, floor) == 0);
+            if !is_pointless {
+                let done = self.compact_inputs(&self.compactor(), group, &mut sweep, &mut no_pace)?;
+                self.count(&done);
+            }
+        }
+        Ok(())
+    }
+
+    fn check_closing(&self) -> Result<()> {
+        if self.is_closing.load(Ordering::Relaxed) {
+            return Err(Error::new(Status::Closed, "the store was closed during a long call"));
+        }
+        Ok(())
+    }
+
+    /// How often the keeper syncs.
+    pub(super) fn sync_interval(&self) -> Option<Duration> {
+        match self.options.sync {
+            SyncMode::Interval(interval) => Some(interval),
+            SyncMode::Always | SyncMode::None => None,
+        }
+    }
+}
+
+/// Whether compacting a segment without live records leaves nothing of it.
+fn is_free(segment: &Segment, floor: u64) -> bool {
+    segment.record_bytes() == 0 || reclaimable_bytes(segment, floor) == segment.record_bytes()
+}

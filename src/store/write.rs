@@ -1,0 +1,294 @@
+//! How one key, or a batch of them, is written.
+//!
+//! Lock the stripe → look at the present version → append → change the index → unlock → wait for the
+//! sync, if the mode asks for it. A failure before the append changes nothing (R12).
+
+use super::inner::{Inner, Version};
+use super::{BatchOp, Condition, SetOptions, SetOutcome, Ttl, VALUE_BYTES_MAX};
+use crate::epoch::EpochGuard;
+use crate::error::{Error, Result, Status};
+use crate::format::record::Kind;
+use crate::index::Stripe;
+use crate::log::{Append, Priority, Written};
+use crate::options::SyncMode;
+use std::collections::HashMap;
+use std::sync::atomic::Ordering;
+
+impl Inner {
+    fn is_always(&self) -> bool {
+        self.options.sync == SyncMode::Always
+    }
+
+    fn check_value(value: &[u8]) -> Result<()> {
+        if value.len() as u64 <= VALUE_BYTES_MAX {
+            return Ok(());
+        }
+        Err(Error::new(
+            Status::TooLarge,
+            format!("a value of {} bytes is over the limit of {VALUE_BYTES_MAX} bytes", value.len()),
+        ))
+    }
+
+    /// When a key that is written now with `ttl` expires; `present` is its live version's expiry.
+    fn expires_at_ms(&self, ttl: Ttl, present: u64) -> Result<u64> {
+        match ttl {
+            Ttl::Forever => Ok(0),
+            Ttl::Keep => Ok(present),
+            Ttl::Millis(ttl_ms) => {
+                let expires_at_ms = self.clock.now_ms().checked_add(ttl_ms);
+                expires_at_ms.filter(|at| i64::try_from(*at).is_ok()).ok_or_else(|| {
+                    Error::new(Status::InvalidArgument, format!("a TTL of {ttl_ms} ms leaves the range of time"))
+                })
+            }
+        }
+    }
+
+    /// The entry of `key`, with its stripe locked: settled or not, live or not.
+    fn present<'g>(
+        &self,
+        guard: &'g EpochGuard<'_>,
+        stripe: &Stripe<'_>,
+        key: &[u8],
+        hash: u64,
+    ) -> Option<Version<'g>> {
+        let mut lookup = Self::nothing();
+        stripe.find(hash, |location| self.is_match(guard, key, location, &mut lookup));
+        lookup.version
+    }
+
+    /// Puts a published record into the index in place of `present`.
+    fn point_index(
+        &self,
+        guard: &EpochGuard<'_>,
+        stripe: &mut Stripe<'_>,
+        hash: u64,
+        present: Option<&Version<'_>>,
+        written: &Written,
+        kind: Kind,
+        is_settled: bool,
+    ) {
+        let accounts = self.log.accounts();
+        if !is_settled {
+            self.unsettled.add(written.location, present.map(|version| version.location));
+        }
+        match present {
+            // A tombstone stands in the index only until it has settled.
+            Some(version) if kind == Kind::Tombstone && is_settled => {
+                stripe.remove(hash, version.location);
+            }
+            Some(version) => {
+                stripe.replace(hash, version.location, written.location);
+            }
+            None if kind == Kind::Tombstone && is_settled => {}
+            None => stripe.insert(hash, written.location),
+        }
+        if let Some(version) = present
+            && version.located.record.head.kind == Kind::Set
+        {
+            accounts.record_dies(version.located.segment, &version.located.record.head);
+        }
+        if kind == Kind::Set
+            && let Some(new) = self.log.record(guard, written.location)
+        {
+            accounts.record_lives(new.segment, &new.record.head);
+        }
+    }
+
+    /// Appends one record and points the index at it.
+    fn write_one(
+        &self,
+        guard: &EpochGuard<'_>,
+        mut stripe: Stripe<'_>,
+        hash: u64,
+        present: Option<&Version<'_>>,
+        append: &Append<'_>,
+        is_synced: bool,
+    ) -> Result<u64> {
+        let priority = if append.kind == Kind::Tombstone { Priority::Reclaiming } else { Priority::Ordinary };
+        let written = self.log.append(guard, append, priority)?;
+        self.point_index(guard, &mut stripe, hash, present, &written, append.kind, !self.is_always());
+        drop(stripe);
+        self.settle(&[(hash, append.kind, written)], is_synced)?;
+        Ok(written.seqno)
+    }
+
+    /// Waits until the writes may be acknowledged, and lets readers see them.
+    fn settle(&self, writes: &[(u64, Kind, Written)], is_synced: bool) -> Result<()> {
+        let Some((_, _, last)) = writes.last() else { return Ok(()) };
+        if self.is_always() || is_synced {
+            self.log.sync_through(last.seqno)?;
+        }
+        if self.is_always() {
+            for (hash, kind, written) in writes {
+                if *kind == Kind::Tombstone {
+                    self.index.lock(*hash).remove(*hash, written.location);
+                }
+            }
+            self.unsettled.settle(writes.iter().map(|(_, _, written)| written.location));
+        }
+        Ok(())
+    }
+
+    /// Before an answer rests on `present`: in mode `always`, it must be durable.
+    fn settle_observed(&self, present: Option<&Version<'_>>) -> Result<()> {
+        match present {
+            Some(version) if self.is_always() && self.may_be_unsettled(version) => {
+                self.log.sync_through(version.located.record.head.seqno)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn set_with(
+        &self,
+        guard: &EpochGuard<'_>,
+        key: &[u8],
+        value: &[u8],
+        options: &SetOptions,
+    ) -> Result<SetOutcome> {
+        Self::check_key(key)?;
+        Self::check_value(value)?;
+        self.log.check_writable()?;
+        let hash = self.hasher.hash(key);
+        let stripe = self.index.lock(hash);
+        let present = self.present(guard, &stripe, key, hash);
+        let live = present.as_ref().filter(|version| self.is_live(version));
+        let refusal = match (options.condition, live.is_some()) {
+            (Condition::IfAbsent, true) => Some(SetOutcome::Exists),
+            (Condition::IfPresent, false) => Some(SetOutcome::NotFound),
+            _ => None,
+        };
+        if let Some(refusal) = refusal {
+            drop(stripe);
+            self.settle_observed(present.as_ref())?;
+            return Ok(refusal);
+        }
+        let expires_at_ms =
+            self.expires_at_ms(options.ttl, live.map_or(0, |version| version.located.record.head.expires_at_ms))?;
+        let append = Append { kind: Kind::Set, key, value, expires_at_ms };
+        let version = self.write_one(guard, stripe, hash, present.as_ref(), &append, options.sync)?;
+        self.counters.sets.fetch_add(1, Ordering::Relaxed);
+        Ok(SetOutcome::Stored { version })
+    }
+
+    pub(crate) fn del(&self, guard: &EpochGuard<'_>, key: &[u8]) -> Result<bool> {
+        Self::check_key(key)?;
+        self.log.check_writable()?;
+        let hash = self.hasher.hash(key);
+        let stripe = self.index.lock(hash);
+        let present = self.present(guard, &stripe, key, hash);
+        if !present.as_ref().is_some_and(|version| self.is_live(version)) {
+            drop(stripe);
+            self.settle_observed(present.as_ref())?;
+            return Ok(false);
+        }
+        let append = Append { kind: Kind::Tombstone, key, value: b"", expires_at_ms: 0 };
+        self.write_one(guard, stripe, hash, present.as_ref(), &append, false)?;
+        self.counters.dels.fetch_add(1, Ordering::Relaxed);
+        Ok(true)
+    }
+
+    pub(crate) fn expire(&self, guard: &EpochGuard<'_>, key: &[u8], ttl_ms: Option<u64>) -> Result<bool> {
+        Self::check_key(key)?;
+        self.log.check_writable()?;
+        let hash = self.hasher.hash(key);
+        let stripe = self.index.lock(hash);
+        let present = self.present(guard, &stripe, key, hash);
+        let Some(version) = present.as_ref().filter(|version| self.is_live(version)) else {
+            drop(stripe);
+            self.settle_observed(present.as_ref())?;
+            return Ok(false);
+        };
+        // The value is written once more: it must not carry damage into a record with a new checksum.
+        version.located.verify()?;
+        let expires_at_ms = self.expires_at_ms(ttl_ms.map_or(Ttl::Forever, Ttl::Millis), 0)?;
+        if expires_at_ms != version.located.record.head.expires_at_ms {
+            let append = Append { kind: Kind::Set, key, value: version.located.record.value(), expires_at_ms };
+            self.write_one(guard, stripe, hash, present.as_ref(), &append, false)?;
+            self.counters.sets.fetch_add(1, Ordering::Relaxed);
+        } else {
+            drop(stripe);
+            self.settle_observed(present.as_ref())?;
+        }
+        Ok(true)
+    }
+
+    pub(crate) fn write_batch(&self, guard: &EpochGuard<'_>, ops: &[BatchOp<'_>], is_synced: bool) -> Result<()> {
+        for op in ops {
+            Self::check_key(op.key())?;
+            if let BatchOp::Set { value, .. } = op {
+                Self::check_value(value)?;
+            }
+        }
+        self.log.check_writable()?;
+        if ops.is_empty() {
+            return if is_synced { self.log.sync_all() } else { Ok(()) };
+        }
+        let hashes: Vec<u64> = ops.iter().map(|op| self.hasher.hash(op.key())).collect();
+        let mut stripes = self.index.lock_many(hashes.iter().copied());
+        let mut appends = Vec::with_capacity(ops.len());
+        // What an operation sees is what those before it in the same batch have done.
+        let mut expiries: HashMap<&[u8], u64> = HashMap::new();
+        let keeps_any = ops.iter().any(|op| matches!(op, BatchOp::Set { ttl: Ttl::Keep, .. }));
+        for (op, hash) in ops.iter().zip(&hashes) {
+            let append = match *op {
+                BatchOp::Del { key } => Append { kind: Kind::Tombstone, key, value: b"", expires_at_ms: 0 },
+                BatchOp::Set { key, value, ttl } => {
+                    let present = match expiries.get(key) {
+                        Some(expires_at_ms) => *expires_at_ms,
+                        None if ttl == Ttl::Keep => {
+                            let version = self.present(guard, stripes.stripe(*hash), key, *hash);
+                            let live = version.as_ref().filter(|version| self.is_live(version));
+                            live.map_or(0, |version| version.located.record.head.expires_at_ms)
+                        }
+                        None => 0,
+                    };
+                    Append { kind: Kind::Set, key, value, expires_at_ms: self.expires_at_ms(ttl, present)? }
+                }
+            };
+            if keeps_any {
+                expiries.insert(append.key, append.expires_at_ms);
+            }
+            appends.push(append);
+        }
+        let is_freeing = appends.iter().all(|append| append.kind == Kind::Tombstone);
+        let priority = if is_freeing { Priority::Reclaiming } else { Priority::Ordinary };
+        let written = self.log.append_batch(guard, &appends, priority)?;
+        self.unsettled.open_batch();
+        for ((append, hash), written) in appends.iter().zip(&hashes).zip(&written) {
+            let stripe = stripes.stripe(*hash);
+            let present = self.present(guard, stripe, append.key, *hash);
+            self.point_index(guard, stripe, *hash, present.as_ref(), written, append.kind, false);
+        }
+        let writes: Vec<(u64, Kind, Written)> = hashes
+            .iter()
+            .zip(&appends)
+            .zip(&written)
+            .map(|((hash, append), written)| (*hash, append.kind, *written))
+            .collect();
+        if !self.is_always() {
+            self.unsettled.settle(written.iter().map(|written| written.location));
+            for (hash, kind, written) in &writes {
+                if *kind == Kind::Tombstone {
+                    stripes.stripe(*hash).remove(*hash, written.location);
+                }
+            }
+        }
+        self.unsettled.close_batch();
+        drop(stripes);
+        let dels = appends.iter().filter(|append| append.kind == Kind::Tombstone).count() as u64;
+        self.counters.dels.fetch_add(dels, Ordering::Relaxed);
+        self.counters.sets.fetch_add(appends.len() as u64 - dels, Ordering::Relaxed);
+        self.settle(&writes, is_synced)
+    }
+}
+
+impl<'a> BatchOp<'a> {
+    /// The key that it is about.
+    pub fn key(&self) -> &'a [u8] {
+        match self {
+            BatchOp::Set { key, .. } | BatchOp::Del { key } => key,
+        }
+    }
+}
+

@@ -1,0 +1,3 @@
+//! Tests of the store through its Rust API: one program, a module per subject.
+
+mod basics;
