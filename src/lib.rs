@@ -9,9 +9,12 @@
 #[cfg(not(all(target_endian = "little", target_pointer_width = "64")))]
 compile_error!("Larder's maps are little-endian and 64 bits wide");
 
+pub mod epoch;
 pub mod error;
+pub mod index;
 pub mod options;
 pub mod storage;
+mod sync;
 
 pub use error::{Error, Result, Status};
 pub use options::{CompactionMode, Options, SyncMode, VerifyReads};
