@@ -1,0 +1,313 @@
+//! The index as bytes, for checkpoints, and back.
+//!
+//! ```text
+//! head    64 bytes   magic, version, the layout's constants
+//! pages              each: head of 64 bytes, lines as they are in memory, spill (tag, word), zeros to 64
+//! table              24 bytes a page: offset u64, prefix u32, stripe u8, depth u8, lines u8, 0,
+//!                    entries in lines u32, entries in the spill u32
+//! foot    64 bytes   magic, page count, entry count, table's offset, total length: u64 each
+//! ```
+//!
+//! Everything is little-endian and at multiples of 8, pages at multiples of 64; nothing in it depends on
+//! where it lies. A page's head and lines have the layout of a page in memory, so that an image can be
+//! used where it is mapped.
+//!
+//! Not here: a checksum, a name, what the image belongs to (`checkpoint`). What is read is nevertheless
+//! checked until every invariant of `page` and `table` holds; only locations are taken on trust.
+//!
+//! Locks: each stripe's while one of its pages is copied.
+
+use super::Index;
+use super::entry::{
+    DEPTH_MAX, EMPTY, FLAG, GROUP_BITS, GROUP_COUNT, Location, Probe, STRIPE_BITS, WINDOW_BITS, location_of, stripe_of,
+};
+use super::page::{DISPLACED, LINE_WORDS, LINES_MAX, Page, SPILLED, neighbour_lines};
+use super::table::{STRIPE_COUNT, Table, TableStripe};
+use crate::epoch::Epochs;
+use std::io::{self, Write};
+use std::sync::Arc;
+
+const MAGIC: &[u8; 8] = b"LARDERIX";
+const MAGIC_AT_END: &[u8; 8] = b"XIREDRAL";
+const VERSION: u32 = 1;
+const HEAD_BYTES: usize = 64;
+const PAGE_HEAD_BYTES: usize = 64;
+const LINE_BYTES: usize = LINE_WORDS * 8;
+const SPILL_ENTRY_BYTES: usize = 16;
+const TABLE_ENTRY_BYTES: usize = 24;
+const FOOT_BYTES: usize = 64;
+
+/// One entry of the table: where a page is and what it covers.
+#[derive(Clone, Copy, Default)]
+struct PageAt {
+    offset: u64,
+    prefix: u32,
+    stripe: u8,
+    depth: u8,
+    lines_per_group: u8,
+    lines_used: u32,
+    spill_used: u32,
+}
+
+impl Index {
+    /// Writes all entries and returns how many bytes that took. Changes that happen meanwhile may be in
+    /// it or not, each by itself.
+    pub fn write_image(&self, out: &mut impl Write) -> io::Result<u64> {
+        out.write_all(&head())?;
+        let mut offset = HEAD_BYTES as u64;
+        let mut pages = Vec::new();
+        let mut bytes = Vec::new();
+        let mut from = Some(0);
+        while let Some(hash) = from {
+            bytes.clear();
+            {
+                let stripe = self.table.lock(stripe_of(hash));
+                if let Some(page) = stripe.page(Probe::of_hash(hash)) {
+                    pages.push(PageAt { offset, ..encode_page(&stripe, page, hash, &mut bytes) });
+                }
+                from = stripe.hash_after(Probe::of_hash(hash));
+            }
+            out.write_all(&bytes)?;
+            offset += bytes.len() as u64;
+        }
+        let table_at = offset;
+        for page in &pages {
+            out.write_all(&page.encode())?;
+            offset += TABLE_ENTRY_BYTES as u64;
+        }
+        let entry_count: u64 = pages.iter().map(|page| u64::from(page.lines_used) + u64::from(page.spill_used)).sum();
+        let len = offset + FOOT_BYTES as u64;
+        out.write_all(&foot(pages.len() as u64, entry_count, table_at, len))?;
+        Ok(len)
+    }
+
+    /// The index whose image this is, or what is wrong with it. Copies all of it.
+    pub fn from_image(bytes: &[u8], epochs: Arc<Epochs>) -> Result<Index, &'static str> {
+        if bytes.get(..HEAD_BYTES) != Some(&head()) {
+            return Err("the head is not that of an index image of this version");
+        }
+        let pages = read_table(bytes)?;
+        let table = Table::new(epochs);
+        let mut rest = pages.as_slice();
+        for stripe in 0..STRIPE_COUNT {
+            let (own, others) = rest.split_at(rest.partition_point(|page| usize::from(page.stripe) <= stripe));
+            rest = others;
+            check_cover(own, stripe)?;
+            let own: Result<Vec<_>, _> = own.iter().map(|at| decode_page(at, bytes)).collect();
+            table.lock(stripe).install(own?);
+        }
+        if rest.is_empty() { Ok(Index { table }) } else { Err("a page of a stripe that does not exist") }
+    }
+}
+
+fn head() -> [u8; HEAD_BYTES] {
+    let mut head = [0; HEAD_BYTES];
+    head[..8].copy_from_slice(MAGIC);
+    head[8..12].copy_from_slice(&VERSION.to_le_bytes());
+    head[12..16].copy_from_slice(&[STRIPE_BITS as u8, GROUP_BITS as u8, WINDOW_BITS as u8, LINE_WORDS as u8]);
+    head
+}
+
+fn foot(page_count: u64, entry_count: u64, table_at: u64, len: u64) -> [u8; FOOT_BYTES] {
+    let mut foot = [0; FOOT_BYTES];
+    foot[..8].copy_from_slice(MAGIC_AT_END);
+    for (to, number) in foot[8..].chunks_exact_mut(8).zip([page_count, entry_count, table_at, len]) {
+        to.copy_from_slice(&number.to_le_bytes());
+    }
+    foot
+}
+
+impl PageAt {
+    fn encode(&self) -> [u8; TABLE_ENTRY_BYTES] {
+        let mut out = [0; TABLE_ENTRY_BYTES];
+        out[..8].copy_from_slice(&self.offset.to_le_bytes());
+        out[8..12].copy_from_slice(&self.prefix.to_le_bytes());
+        out[12..16].copy_from_slice(&[self.stripe, self.depth, self.lines_per_group, 0]);
+        out[16..20].copy_from_slice(&self.lines_used.to_le_bytes());
+        out[20..24].copy_from_slice(&self.spill_used.to_le_bytes());
+        out
+    }
+
+    fn decode(bytes: &[u8; TABLE_ENTRY_BYTES]) -> Result<Self, &'static str> {
+        let [stripe, depth, lines_per_group, zero] = [bytes[12], bytes[13], bytes[14], bytes[15]];
+        if u32::from(depth) > DEPTH_MAX || zero != 0 {
+            return Err("a page's depth is out of range");
+        }
+        if !(1..=LINES_MAX).contains(&usize::from(lines_per_group)) {
+            return Err("a page's size is out of range");
+        }
+        Ok(PageAt {
+            offset: u64_at(bytes, 0),
+            prefix: u32_at(bytes, 8),
+            stripe,
+            depth,
+            lines_per_group,
+            lines_used: u32_at(bytes, 16),
+            spill_used: u32_at(bytes, 20),
+        })
+    }
+
+    fn line_count(&self) -> usize {
+        GROUP_COUNT * usize::from(self.lines_per_group)
+    }
+
+    /// Its length in the image: page head, lines, spill.
+    fn len(&self) -> u64 {
+        let spill_len = (u64::from(self.spill_used) * SPILL_ENTRY_BYTES as u64).next_multiple_of(64);
+        (PAGE_HEAD_BYTES + self.line_count() * LINE_BYTES) as u64 + spill_len
+    }
+
+    /// The page's own head: the first fields of a page in memory, without an address.
+    fn page_head(&self) -> [u8; PAGE_HEAD_BYTES] {
+        let mut head = [0; PAGE_HEAD_BYTES];
+        head[8..12].copy_from_slice(&u32::from(self.depth).to_le_bytes());
+        head[16..24].copy_from_slice(&u64::from(self.lines_used).to_le_bytes());
+        head[24..32].copy_from_slice(&u64::from(self.spill_used).to_le_bytes());
+        head
+    }
+}
+
+fn encode_page(stripe: &TableStripe<'_>, page: &Page, hash: u64, out: &mut Vec<u8>) -> PageAt {
+    let at = PageAt {
+        offset: 0,
+        prefix: Probe::of_hash(hash).prefix(page.depth()),
+        stripe: stripe.number() as u8,
+        depth: page.depth() as u8,
+        lines_per_group: page.lines_per_group() as u8,
+        lines_used: page.lines_used() as u32,
+        spill_used: page.spill_used() as u32,
+    };
+    out.extend_from_slice(&at.page_head());
+    page.words().for_each(|word| out.extend_from_slice(&word.to_le_bytes()));
+    for (probe, location) in page.entries_of_spill() {
+        out.extend_from_slice(&probe.tag().to_le_bytes());
+        out.extend_from_slice(&probe.word(location).to_le_bytes());
+    }
+    out.resize(out.len().next_multiple_of(64), 0);
+    at
+}
+
+/// The table, its entries in order, back to back, and each within the image.
+fn read_table(bytes: &[u8]) -> Result<Vec<PageAt>, &'static str> {
+    let Some(foot_at) = bytes.len().checked_sub(FOOT_BYTES) else { return Err("the image is too short") };
+    let foot_bytes = &bytes[foot_at..];
+    let [page_count, entry_count, table_at, len] = [8, 16, 24, 32].map(|at| u64_at(foot_bytes, at));
+    if foot_bytes != foot(page_count, entry_count, table_at, len) || len != bytes.len() as u64 {
+        return Err("the foot does not fit the image");
+    }
+    let table = usize::try_from(table_at).ok().and_then(|table_at| bytes[..foot_at].get(table_at..));
+    let Some((table, [])) = table.map(|table| table.as_chunks::<TABLE_ENTRY_BYTES>()) else {
+        return Err("the page table is not where the foot says");
+    };
+    if table.len() as u64 != page_count {
+        return Err("the page table is not as long as the foot says");
+    }
+    let mut pages = Vec::with_capacity(table.len());
+    let mut offset = HEAD_BYTES as u64;
+    let mut entries_seen = 0u64;
+    for entry in table {
+        let page = PageAt::decode(entry)?;
+        if page.offset != offset {
+            return Err("the pages leave gaps");
+        }
+        offset += page.len();
+        entries_seen += u64::from(page.lines_used) + u64::from(page.spill_used);
+        pages.push(page);
+        if offset > table_at {
+            return Err("a page ends beyond the page table");
+        }
+    }
+    if offset != table_at {
+        return Err("the pages leave gaps");
+    }
+    if entries_seen != entry_count {
+        return Err("the entry count does not fit the pages");
+    }
+    Ok(pages)
+}
+
+/// Whether these pages cover a whole stripe, in order, each hash once.
+fn check_cover(pages: &[PageAt], stripe: usize) -> Result<(), &'static str> {
+    let mut next = 0u64;
+    for page in pages {
+        let size = 1u64 << (WINDOW_BITS - u32::from(page.depth));
+        if usize::from(page.stripe) != stripe || u64::from(page.prefix) * size != next {
+            return Err("the pages are not in order");
+        }
+        next += size;
+    }
+    if next == 0 || next == 1 << WINDOW_BITS { Ok(()) } else { Err("the pages do not cover their stripe") }
+}
+
+/// The page, if every entry lies where it belongs and every flag is as it should be.
+fn decode_page(at: &PageAt, bytes: &[u8]) -> Result<Box<Page>, &'static str> {
+    let bytes = &bytes[at.offset as usize..(at.offset + at.len()) as usize];
+    let (page_head, rest) = bytes.split_at(PAGE_HEAD_BYTES);
+    if page_head != at.page_head() {
+        return Err("a page's head contradicts the page table");
+    }
+    let (lines, spill) = rest.split_at(at.line_count() * LINE_BYTES);
+    let lines_per_group = usize::from(at.lines_per_group);
+    let belongs = |probe: Probe| probe.prefix(u32::from(at.depth)) == at.prefix;
+    // The flags that the entries call for.
+    let mut flags = vec![[false; LINE_WORDS]; at.line_count()];
+
+    let mut lines_used = 0;
+    for (i, word) in words_of(lines).enumerate() {
+        let line = i / LINE_WORDS;
+        if location_of(word).is_none() {
+            if word & !FLAG != EMPTY {
+                return Err("an entry has no location");
+            }
+            continue;
+        }
+        let probe = Probe::of_word(line / lines_per_group, word);
+        let (home, next) = neighbour_lines(probe, lines_per_group);
+        if !belongs(probe) || (line != home && line != next) {
+            return Err("an entry lies in a place that is not its own");
+        }
+        flags[home][DISPLACED] |= line != home;
+        lines_used += 1;
+    }
+
+    let (entries, padding) = spill.split_at(at.spill_used as usize * SPILL_ENTRY_BYTES);
+    let mut spilled = Vec::with_capacity(at.spill_used as usize);
+    for entry in entries.chunks_exact(SPILL_ENTRY_BYTES) {
+        let (tag, word) = (u64_at(entry, 0), u64_at(entry, 8));
+        let probe = Probe::of_tag(tag);
+        let Some(location) = location_of(word) else { return Err("a spilled entry has no location") };
+        if probe.tag() != tag || probe.word(location) != word || !belongs(probe) {
+            return Err("a spilled entry contradicts itself");
+        }
+        flags[neighbour_lines(probe, lines_per_group).0][SPILLED] = true;
+        spilled.push((probe, location));
+    }
+
+    let flags_found = words_of(lines).map(|word| word & FLAG != 0);
+    if !flags_found.eq(flags.into_iter().flatten()) {
+        return Err("a line's flags contradict its entries");
+    }
+    if lines_used != at.lines_used as usize || padding.iter().any(|byte| *byte != 0) {
+        return Err("a page's counts contradict its entries");
+    }
+    let mut page = Page::new(u32::from(at.depth), lines_per_group);
+    page.set_words(words_of(lines), lines_used);
+    spilled.into_iter().for_each(|(probe, location): (Probe, Location)| page.spill_alone(probe, location));
+    Ok(page)
+}
+
+fn words_of(bytes: &[u8]) -> impl Iterator<Item = u64> {
+    bytes.as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word))
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    let mut number = [0; 8];
+    number.copy_from_slice(&bytes[at..at + 8]);
+    u64::from_le_bytes(number)
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    let mut number = [0; 4];
+    number.copy_from_slice(&bytes[at..at + 4]);
+    u32::from_le_bytes(number)
+}
