@@ -137,3 +137,35 @@ fn no_permission_is_eacces_with_the_path() {
         });
     });
 }
+
+/// Not a test of its own, but the process that the next one starts: files of at most 100 kB on a
+/// file system without `fallocate`.
+#[test]
+fn reserver_under_a_limit() {
+    if told_directory().is_none() {
+        return;
+    }
+    let limit = libc::rlimit { rlim_cur: 100_000, rlim_max: 100_000 };
+    // SAFETY: a valid limit; both calls concern this process only, which is there for this test.
+    unsafe {
+        libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
+        assert_eq!(libc::setrlimit(libc::RLIMIT_FSIZE, &limit), 0);
+    }
+    with_file_system(c"ramfs", c"", |path| {
+        let file = DiskStorage::open(path, true, false).unwrap().create("a").unwrap();
+        file.write_at(b"kept", 0).unwrap();
+        assert_eq!(errno(file.reserve(1 << 20)), libc::EFBIG);
+        assert_eq!(std::fs::read(path.join("a")).unwrap(), b"kept");
+    });
+}
+
+#[test]
+fn zeros_that_were_written_in_vain_are_taken_back() {
+    let scratch = Scratch::new();
+    let output = start_again("refusals::reserver_under_a_limit", scratch.path()).wait_with_output().unwrap();
+    let output = (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned());
+    assert!(output.0 && output.1.contains("1 passed"), "{}", output.1);
+    if let Some(skipped) = output.1.lines().find(|line| line.contains("SKIPPED")) {
+        println!("{skipped}");
+    }
+}
