@@ -19,7 +19,7 @@
 mod file;
 mod lock;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use super::{File, LockError, LockGuard, MapAccess, Storage};
 use crate::error::{Error, Result, Status};

@@ -12,10 +12,10 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 /// A directory of its own for one test, removed with it.
-struct Scratch(PathBuf);
+pub(in crate::storage) struct Scratch(PathBuf);
 
 impl Scratch {
-    fn new() -> Self {
+    pub(in crate::storage) fn new() -> Self {
         let template = std::env::temp_dir().join("larder-test-XXXXXX");
         let mut template = CString::new(template.as_os_str().as_bytes()).unwrap().into_bytes_with_nul();
         // SAFETY: the template is writable and NUL-terminated.
@@ -25,11 +25,11 @@ impl Scratch {
         Self(PathBuf::from(String::from_utf8(template).unwrap()))
     }
 
-    fn path(&self) -> &Path {
+    pub(in crate::storage) fn path(&self) -> &Path {
         &self.0
     }
 
-    fn storage(&self) -> DiskStorage {
+    pub(in crate::storage) fn storage(&self) -> DiskStorage {
         DiskStorage::open(self.path(), true, false).unwrap()
     }
 }

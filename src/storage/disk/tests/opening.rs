@@ -96,8 +96,11 @@ fn a_pipe_in_the_place_of_a_file_hangs_nobody() {
         // SAFETY: a NUL-terminated path.
         assert_eq!(unsafe { libc::mkfifo(path.as_ptr(), 0o600) }, 0);
     }
-    storage.probe_lock().unwrap();
-    let pipe = storage.open("MANIFEST", MapAccess::ReadOnly).unwrap();
-    assert_eq!(pipe.len().unwrap(), 0);
-    assert!(pipe.read_at(&mut [0], 0).is_err());
+    let (answer, answered) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        storage.probe_lock().unwrap();
+        let pipe = storage.open("MANIFEST", MapAccess::ReadOnly).unwrap();
+        answer.send((pipe.len().unwrap(), pipe.read_at(&mut [0], 0).is_err())).unwrap();
+    });
+    assert_eq!(answered.recv_timeout(std::time::Duration::from_secs(5)), Ok((0, true)));
 }
