@@ -19,7 +19,7 @@
 mod file;
 mod lock;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use super::{File, LockError, LockGuard, MapAccess, Storage};
 use crate::error::{Error, Result, Status};
@@ -125,11 +125,13 @@ impl DiskStorage {
     }
 
     fn open_at(&self, name: &CStr, flags: libc::c_int) -> io::Result<std::fs::File> {
+        // Files take no notice of O_NONBLOCK; but a pipe that somebody put in their place would hang
+        // whoever opens it.
+        let flags = flags | libc::O_CLOEXEC | libc::O_NONBLOCK | libc::O_NOCTTY;
         // SAFETY: the descriptor is open as long as `self`; the name is NUL-terminated; the mode is
         // passed as `openat` with O_CREAT reads it.
-        let descriptor = retry(|| unsafe {
-            libc::openat(self.directory.as_raw_fd(), name.as_ptr(), flags | libc::O_CLOEXEC, FILE_MODE)
-        })?;
+        let descriptor =
+            retry(|| unsafe { libc::openat(self.directory.as_raw_fd(), name.as_ptr(), flags, FILE_MODE) })?;
         // SAFETY: just opened, and owned by nobody else.
         Ok(unsafe { std::fs::File::from_raw_fd(descriptor) })
     }

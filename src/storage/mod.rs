@@ -14,6 +14,8 @@
 //!   ST3. Space is reserved on disk before it is mapped; so a store through a map never needs a
 //!        block that the file system does not have.
 
+#[cfg(test)]
+mod agreement;
 mod disk;
 mod map;
 #[doc(hidden)]

@@ -28,6 +28,25 @@ impl DiskFile {
         Self { file }
     }
 
+    /// Has `reserve` make the file `len` bytes long from its present end, which it is given, or
+    /// leaves it as long as it is.
+    pub(super) fn grow(&self, len: u64, reserve: impl FnOnce(u64) -> io::Result<()>) -> io::Result<()> {
+        let len_before = self.len()?;
+        if len == 0 {
+            return Ok(());
+        }
+        if len > len_before {
+            require_within_limit(len)?;
+        }
+        let reserved = reserve(len_before);
+        if reserved.is_err() && len > len_before {
+            // Part of it may be allocated. Nobody has mapped what lies behind the old end, so it can
+            // be given back (D3); should that fail too, the first error is the one to report.
+            let _ = self.file.set_len(len_before);
+        }
+        reserved
+    }
+
     /// `fallocate` with signed offsets as the system wants them.
     fn allocate(&self, mode: libc::c_int, offset: u64, len: u64) -> io::Result<()> {
         let too_large = |_| io::Error::from_raw_os_error(libc::EFBIG);
@@ -48,24 +67,15 @@ impl File for DiskFile {
     }
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        require_within_limit(offset.saturating_add(bytes.len() as u64))?;
         self.file.write_all_at(bytes, offset)
     }
 
     fn reserve(&self, len: u64) -> io::Result<()> {
-        if len == 0 {
-            return Ok(());
-        }
-        let len_before = self.len()?;
-        let reserved = match self.allocate(0, 0, len) {
-            Err(error) if is_unsupported(&error) => write_zeros(&self.file, len_before, len),
+        self.grow(len, |start| match self.allocate(0, 0, len) {
+            Err(error) if is_unsupported(&error) => write_zeros(&self.file, start, len),
             other => other,
-        };
-        if reserved.is_err() && len_before < len {
-            // Part of it may be allocated. Nobody has mapped what lies behind the old end, so it can
-            // be given back (D3); should that fail too, the first error is the one to report.
-            let _ = self.file.set_len(len_before);
-        }
-        reserved
+        })
     }
 
     fn punch_hole(&self, offset: u64, len: u64) -> io::Result<()> {
@@ -119,6 +129,15 @@ impl Backing for Pages {}
 struct NoPages;
 
 impl Backing for NoPages {}
+
+/// EFBIG for what would pass the process's limit on the length of files: the system would say so by
+/// a signal that ends the host.
+fn require_within_limit(end: u64) -> io::Result<()> {
+    let mut limit = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
+    // SAFETY: the limit is valid for a store. Left as it is, unlimited, should the call fail.
+    unsafe { libc::getrlimit(libc::RLIMIT_FSIZE, &mut limit) };
+    if end > limit.rlim_cur { Err(io::Error::from_raw_os_error(libc::EFBIG)) } else { Ok(()) }
+}
 
 fn is_unsupported(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EOPNOTSUPP | libc::ENOSYS))

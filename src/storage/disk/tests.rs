@@ -1,22 +1,21 @@
 //! The real directory, on whatever file system the temporary directory is on; where that cannot be
 //! had otherwise, on small ones mounted for one thread only, which takes root.
 
+mod locking;
 mod opening;
 mod refusals;
 
 use super::*;
 use crate::storage::AppendMap;
-use std::io::{BufRead, BufReader};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::process::{Child, Command, Stdio};
 
 /// A directory of its own for one test, removed with it.
-struct Scratch(PathBuf);
+pub(in crate::storage) struct Scratch(PathBuf);
 
 impl Scratch {
-    fn new() -> Self {
+    pub(in crate::storage) fn new() -> Self {
         let template = std::env::temp_dir().join("larder-test-XXXXXX");
         let mut template = CString::new(template.as_os_str().as_bytes()).unwrap().into_bytes_with_nul();
         // SAFETY: the template is writable and NUL-terminated.
@@ -26,11 +25,11 @@ impl Scratch {
         Self(PathBuf::from(String::from_utf8(template).unwrap()))
     }
 
-    fn path(&self) -> &Path {
+    pub(in crate::storage) fn path(&self) -> &Path {
         &self.0
     }
 
-    fn storage(&self) -> DiskStorage {
+    pub(in crate::storage) fn storage(&self) -> DiskStorage {
         DiskStorage::open(self.path(), true, false).unwrap()
     }
 }
@@ -44,6 +43,23 @@ impl Drop for Scratch {
 fn errno<T>(result: io::Result<T>) -> i32 {
     result.err().expect("a failure").raw_os_error().unwrap()
 }
+
+/// Starts this test program again for one test only, which acts on the directory at `path`.
+fn start_again(test: &str, path: &Path) -> Child {
+    Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", &format!("storage::disk::tests::{test}"), "--nocapture", "--test-threads=1"])
+        .env(DIRECTORY_VARIABLE, path)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+/// Where a test started by `start_again` acts; `None` in an ordinary run.
+fn told_directory() -> Option<PathBuf> {
+    std::env::var_os(DIRECTORY_VARIABLE).map(PathBuf::from)
+}
+
+const DIRECTORY_VARIABLE: &str = "LARDER_TEST_DIRECTORY";
 
 fn blocks_len(path: &Path) -> u64 {
     std::fs::metadata(path).unwrap().blocks() * 512
@@ -192,100 +208,4 @@ fn clock_and_randomness_are_the_systems() {
     assert!((now_ms..now_ms + 5000).contains(&storage.now_ms()));
     assert_ne!(storage.random_u64(), storage.random_u64());
     assert!((0..8).any(|_| storage.random_u64() >> 56 != 0), "all bytes are drawn");
-}
-
-#[test]
-fn p10_a_second_opener_is_busy_at_once_with_the_pid_and_the_lock_is_free_after_the_first() {
-    let scratch = Scratch::new();
-    let (first, second) = (scratch.storage(), scratch.storage());
-    first.probe_lock().unwrap();
-    let guard = first.lock().unwrap();
-    let own_pid = std::process::id();
-    let begun = Instant::now();
-    assert!(matches!(second.lock(), Err(LockError::Busy { pid }) if pid == own_pid));
-    assert!(matches!(second.probe_lock(), Err(LockError::Busy { pid }) if pid == own_pid));
-    assert!(begun.elapsed().as_millis() < 500, "busy is said at once");
-    assert_eq!(std::fs::read_to_string(scratch.path().join("LOCK")).unwrap(), format!("{own_pid}\n"));
-    drop(guard);
-    second.probe_lock().unwrap();
-    let guard = second.lock().unwrap();
-    assert!(matches!(first.lock(), Err(LockError::Busy { .. })));
-    drop(guard);
-}
-
-#[test]
-fn a_probe_in_the_way_of_a_writer_is_waited_for() {
-    let scratch = Scratch::new();
-    let storage = scratch.storage();
-    drop(storage.lock().unwrap());
-    let probing = std::fs::File::open(scratch.path().join("LOCK")).unwrap();
-    // SAFETY: an open descriptor.
-    assert_eq!(unsafe { libc::flock(probing.as_raw_fd(), libc::LOCK_SH) }, 0);
-    std::thread::scope(|scope| {
-        let writer = scope.spawn(|| storage.lock().map(drop));
-        std::thread::sleep(std::time::Duration::from_micros(500));
-        drop(probing);
-        writer.join().unwrap().unwrap();
-    });
-}
-
-#[test]
-fn a_lock_file_without_a_pid_is_busy_with_pid_0() {
-    let scratch = Scratch::new();
-    let storage = scratch.storage();
-    let _guard = storage.lock().unwrap();
-    for content in ["", "\n", "somebody\n", "99999999999999999999\n"] {
-        std::fs::write(scratch.path().join("LOCK"), content).unwrap();
-        assert!(matches!(storage.lock(), Err(LockError::Busy { pid: 0 })), "{content:?}");
-    }
-}
-
-/// Not a test of its own: the process that `p10_the_lock_dies…` starts. Takes the lock of the
-/// directory it is told, forks a child that outlives it, says so, and waits to be killed.
-#[test]
-fn holder_of_a_lock_that_has_a_forked_child() {
-    let Some(path) = std::env::var_os("LARDER_TEST_LOCK_DIRECTORY") else { return };
-    let storage = DiskStorage::open(path, false, false).unwrap();
-    let guard = storage.lock().unwrap();
-    // SAFETY: the child calls nothing but what is allowed after a fork of a process with threads.
-    let child = unsafe { libc::fork() };
-    if child == 0 {
-        // The guard that came along is dropped as any library would at exit: to no effect.
-        drop(guard);
-        // SAFETY: as above.
-        unsafe {
-            libc::sleep(20);
-            libc::_exit(0);
-        }
-    }
-    println!("forked {child}");
-    std::thread::sleep(std::time::Duration::from_secs(20));
-}
-
-#[test]
-fn p10_the_lock_dies_with_its_holder_though_a_forked_child_lives_on() {
-    let scratch = Scratch::new();
-    let storage = scratch.storage();
-    let mut holder = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "storage::disk::tests::holder_of_a_lock_that_has_a_forked_child", "--nocapture"])
-        .env("LARDER_TEST_LOCK_DIRECTORY", scratch.path())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let lines = BufReader::new(holder.stdout.take().unwrap()).lines();
-    let child: libc::pid_t = lines
-        .map(|line| line.unwrap())
-        .find_map(|line| Some(line.split_once("forked ")?.1.trim().parse().unwrap()))
-        .unwrap();
-    // The child has dropped its copy of the guard (or is about to): the parent's lock is unharmed.
-    std::thread::sleep(std::time::Duration::from_millis(50));
-    let busy = storage.lock();
-    holder.kill().unwrap();
-    holder.wait().unwrap();
-    let freed = storage.lock();
-    // SAFETY: the child is ours to end: started above, by the process that is gone.
-    let child_lived = unsafe { libc::kill(child, libc::SIGKILL) } == 0;
-    assert!(matches!(busy, Err(LockError::Busy { pid }) if pid == holder.id()), "held by {}", holder.id());
-    freed.expect("the holder is dead");
-    assert!(child_lived, "the child outlived its parent");
 }

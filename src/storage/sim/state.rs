@@ -151,8 +151,7 @@ impl State {
 
     /// Bytes of blocks that may still be given out.
     pub(super) fn space_left(&self) -> u64 {
-        let limit = self.space_bytes_max.unwrap_or(u64::MAX);
-        limit.saturating_sub(self.content.space_used())
+        self.space_bytes_max.map_or(u64::MAX, |limit| limit.saturating_sub(self.content.space_used()))
     }
 
     pub(super) fn random_u64(&mut self) -> u64 {

@@ -8,8 +8,9 @@ mod power;
 use super::*;
 use crate::storage::{AppendMap, File, LockError, MapAccess, Storage};
 
-/// How many power cuts are drawn where something must happen in some of them.
-const SEEDS: u64 = if cfg!(miri) { 24 } else { 400 };
+/// How many power cuts are drawn where something must happen in some of them. Miri looks at memory,
+/// not at chances, and is slow: it draws a few and asserts only what must not happen.
+const SEEDS: u64 = if cfg!(miri) { 3 } else { 400 };
 
 /// A file that is durable, name and all.
 fn durable_file(storage: &SimulatedStorage, name: &str, bytes: &[u8]) -> Box<dyn File> {
@@ -42,7 +43,7 @@ fn count_of(happens: impl FnMut(u64) -> bool) -> usize {
 /// Asserts that something happens in some of the drawn cases, but not in all.
 fn assert_sometimes(what: &str, happens: impl FnMut(u64) -> bool) {
     let count = count_of(happens);
-    assert!(count > 0 && count < SEEDS as usize, "{what}: in {count} of {SEEDS} cases");
+    assert!(cfg!(miri) || count > 0 && count < SEEDS as usize, "{what}: in {count} of {SEEDS} cases");
 }
 
 #[test]

@@ -86,3 +86,21 @@ fn names_that_are_no_utf8_are_listed_too() {
     std::fs::write(scratch.path().join(std::ffi::OsStr::from_bytes(b"\xFF")), b"").unwrap();
     assert_eq!(scratch.storage().list().unwrap(), ["\u{FFFD}"]);
 }
+
+#[test]
+fn a_pipe_in_the_place_of_a_file_hangs_nobody() {
+    let scratch = Scratch::new();
+    let storage = scratch.storage();
+    for name in ["LOCK", "MANIFEST"] {
+        let path = CString::new(scratch.path().join(name).as_os_str().as_bytes()).unwrap();
+        // SAFETY: a NUL-terminated path.
+        assert_eq!(unsafe { libc::mkfifo(path.as_ptr(), 0o600) }, 0);
+    }
+    let (answer, answered) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        storage.probe_lock().unwrap();
+        let pipe = storage.open("MANIFEST", MapAccess::ReadOnly).unwrap();
+        answer.send((pipe.len().unwrap(), pipe.read_at(&mut [0], 0).is_err())).unwrap();
+    });
+    assert_eq!(answered.recv_timeout(std::time::Duration::from_secs(5)), Ok((0, true)));
+}

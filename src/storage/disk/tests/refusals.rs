@@ -137,3 +137,42 @@ fn no_permission_is_eacces_with_the_path() {
         });
     });
 }
+
+#[test]
+fn what_was_reserved_in_vain_is_taken_back() {
+    let scratch = Scratch::new();
+    let path = scratch.path().join("a");
+    std::fs::write(&path, b"kept").unwrap();
+    let open = || std::fs::File::options().write(true).open(&path).unwrap();
+    let refused = file::DiskFile::new(open()).grow(1 << 20, |start| {
+        file::write_zeros(&open(), start, 10_000)?;
+        assert_eq!(std::fs::metadata(&path)?.len(), 10_000);
+        Err(io::Error::from_raw_os_error(libc::ENOSPC))
+    });
+    assert_eq!(errno(refused), libc::ENOSPC);
+    assert_eq!(std::fs::read(&path).unwrap(), b"kept");
+}
+
+/// Not a test of its own, but the process that the next one starts.
+#[test]
+fn writer_under_a_limit() {
+    let Some(path) = told_directory() else { return };
+    let limit = libc::rlimit { rlim_cur: 100_000, rlim_max: 100_000 };
+    // SAFETY: a valid limit, for this process only, which is there for this test.
+    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_FSIZE, &limit) }, 0);
+    let file = DiskStorage::open(&path, true, false).unwrap().create("a").unwrap();
+    file.reserve(100_000).unwrap();
+    assert_eq!(errno(file.reserve(100_001)), libc::EFBIG);
+    file.write_at(b"fits", 99_996).unwrap();
+    assert_eq!(errno(file.write_at(b"not", 99_998)), libc::EFBIG);
+    assert_eq!(errno(file.write_at(b"not", u64::MAX)), libc::EFBIG);
+    assert_eq!(file.len().unwrap(), 100_000);
+}
+
+#[test]
+fn p5_the_limit_on_file_lengths_is_an_error_and_no_signal() {
+    let scratch = Scratch::new();
+    let output = start_again("refusals::writer_under_a_limit", scratch.path()).wait_with_output().unwrap();
+    assert!(output.status.success(), "{:?}", output);
+    assert_eq!(std::fs::read(scratch.path().join("a")).unwrap()[99_996..], *b"fits");
+}

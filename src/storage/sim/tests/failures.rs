@@ -79,7 +79,7 @@ fn a_failed_write_may_have_written_some_of_its_bytes() {
         assert_eq!(errno(file.write_at(&[1; 100], 0)), libc::EIO);
         lens.insert(file.len().unwrap());
     }
-    assert!(lens.len() > 10, "{lens:?}");
+    assert!(cfg!(miri) || lens.len() > 10, "{lens:?}");
 }
 
 #[test]

@@ -268,7 +268,7 @@ fn the_power_can_be_cut_at_any_call() {
         });
         match n {
             ..6 => assert_eq!(is_two_there, 0, "not yet written at call {n}"),
-            6 => assert!(is_two_there > 0 && is_two_there < SEEDS as usize, "written but not synced"),
+            6 => assert!(cfg!(miri) || is_two_there > 0 && is_two_there < SEEDS as usize, "written but not synced"),
             _ => assert_eq!(is_two_there, SEEDS as usize),
         }
     }
@@ -286,5 +286,5 @@ fn a_write_that_the_power_cut_short_has_written_some_of_its_bytes() {
         assert!(bytes.iter().all(|byte| *byte == 1));
         lens.insert(bytes.len());
     }
-    assert!(lens.len() > 10, "{lens:?}");
+    assert!(cfg!(miri) || lens.len() > 10, "{lens:?}");
 }
