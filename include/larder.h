@@ -622,8 +622,8 @@ larder_status larder_ttl(struct larder *db,
                          struct larder_error *err);
 
 /**
- * Gives a live `key` a new time to live, from now on: 0 expires it at once, -1 takes its expiry away, at
- * most 2^62 - 1.
+ * Gives a live `key` a new time to live of `ttl_ms` from now on: 0 expires it at once, -1 takes its expiry
+ * away, at most 2^62 - 1.
  *
  * Threads: any. Blocks: as `larder_set`.
  * Returns: `LARDER_OK`; `LARDER_NOT_FOUND` if the key is not live; `LARDER_INVALID_ARGUMENT` for other

@@ -1,5 +1,6 @@
 //! `include/larder.h` is what `src/ffi` says, complete, and compiles as every C and as C++.
 
+use super::calls::CALLS;
 use super::{source_dir, succeed};
 use std::fs;
 use std::io::Write;
@@ -52,7 +53,7 @@ fn the_header_is_what_the_source_says() {
     assert!(
         generated == committed,
         "include/larder.h is stale from line {} on; LARDER_BLESS=1 cargo test --test abi writes it anew",
-        differing.map_or_else(|| generated.lines().count().min(committed.lines().count()), |line| line) + 1
+        differing.unwrap_or_else(|| generated.lines().count().min(committed.lines().count())) + 1
     );
 }
 
@@ -90,6 +91,21 @@ fn every_function_says_what_a_c_programmer_asks() {
             assert!(comment.contains("LARDER_OK") && comment.contains("LARDER_PANIC"), "{name}");
         }
     }
+}
+
+#[test]
+fn the_table_of_calls_has_every_function_that_takes_an_error() {
+    let header = committed();
+    let mut declared: Vec<String> = functions(&header)
+        .into_iter()
+        .filter(|(_, declaration)| declaration.contains("larder_error *err"))
+        .map(|(_, declaration)| name_of(&declaration).to_owned())
+        .filter(|name| !["larder_open", "larder_close"].contains(&name.as_str()))
+        .collect();
+    declared.sort_unstable();
+    let mut called: Vec<&str> = CALLS.iter().map(|call| call.name).collect();
+    called.sort_unstable();
+    assert_eq!(declared, called);
 }
 
 /// Compiles `source` with the repository's include directory, warnings being errors.

@@ -3,8 +3,10 @@
 //! Not here: C programs (`tests/c`), the store's behaviour.
 
 mod arguments;
+mod calls;
 mod header;
 mod library;
+mod lifetimes;
 mod panics;
 
 use std::path::{Path, PathBuf};
