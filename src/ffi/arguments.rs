@@ -19,6 +19,36 @@ pub(super) fn invalid(message: impl Into<String>) -> Error {
     Error::new(Status::InvalidArgument, message)
 }
 
+// Failures are put into words out of line: the hot calls are small without them.
+
+#[cold]
+fn null(name: &str) -> Error {
+    invalid(format!("{name} is NULL"))
+}
+
+#[cold]
+fn null_with_length(name: &str, len: usize) -> Error {
+    invalid(format!("{name} is NULL, but its length is {len}"))
+}
+
+#[cold]
+fn longer_than_memory(name: &str, len: usize) -> Error {
+    invalid(format!("{name} cannot have {len} bytes: nothing in memory is that long"))
+}
+
+#[cold]
+pub(super) fn key_too_large(name: &str, len: usize) -> Error {
+    Error::new(Status::TooLarge, format!("{name} has {len} bytes, more than the {KEY_BYTES_MAX} that a key may have"))
+}
+
+#[cold]
+pub(super) fn value_too_large(len: u64) -> Error {
+    Error::new(
+        Status::TooLarge,
+        format!("value has {len} bytes, more than the {VALUE_BYTES_MAX} that a value may have"),
+    )
+}
+
 /// The bytes that `data` and `len` describe; `(NULL, 0)` is the empty string.
 ///
 /// # Safety
@@ -27,10 +57,10 @@ pub(super) fn invalid(message: impl Into<String>) -> Error {
 #[inline]
 pub(super) unsafe fn bytes<'a>(name: &str, data: *const c_void, len: usize) -> Result<&'a [u8]> {
     if data.is_null() {
-        return if len == 0 { Ok(&[]) } else { Err(invalid(format!("{name} is NULL, but its length is {len}"))) };
+        return if len == 0 { Ok(&[]) } else { Err(null_with_length(name, len)) };
     }
     if isize::try_from(len).is_err() {
-        return Err(invalid(format!("no object in memory has the length of {name}: {len} bytes")));
+        return Err(longer_than_memory(name, len));
     }
     // SAFETY: not NULL, no longer than isize::MAX (both judged above); readable and unchanged by the
     // caller's promise; bytes have no alignment.
@@ -65,33 +95,20 @@ pub(super) unsafe fn value<'a>(data: *const c_void, len: usize) -> Result<&'a [u
     unsafe { bytes("value", data, len) }
 }
 
-#[cold]
-pub(super) fn key_too_large(name: &str, len: usize) -> Error {
-    Error::new(Status::TooLarge, format!("{name} has {len} bytes, more than the {KEY_BYTES_MAX} that a key may have"))
-}
-
-#[cold]
-pub(super) fn value_too_large(len: u64) -> Error {
-    Error::new(
-        Status::TooLarge,
-        format!("value has {len} bytes, more than the {VALUE_BYTES_MAX} that a value may have"),
-    )
-}
-
 /// An output, or anything else that has to be there.
 #[inline]
 pub(super) fn required<T>(name: &str, pointer: *mut T) -> Result<NonNull<T>> {
-    NonNull::new(pointer).ok_or_else(|| invalid(format!("{name} is NULL")))
+    NonNull::new(pointer).ok_or_else(|| null(name))
 }
 
 /// The length of a buffer that is written to.
 #[inline]
 pub(super) fn buffer<T>(name: &str, data: *mut T, capacity: usize) -> Result<()> {
     if data.is_null() && capacity > 0 {
-        return Err(invalid(format!("{name} is NULL, but its capacity is {capacity}")));
+        return Err(null_with_length(name, capacity));
     }
     if isize::try_from(capacity).is_err() {
-        return Err(invalid(format!("no object in memory has the capacity of {name}: {capacity} bytes")));
+        return Err(longer_than_memory(name, capacity));
     }
     Ok(())
 }
@@ -103,7 +120,7 @@ pub(super) fn buffer<T>(name: &str, data: *mut T, capacity: usize) -> Result<()>
 /// `text` is NULL or points to a NUL-terminated string that nobody changes during `'a`.
 pub(super) unsafe fn text<'a>(name: &str, text: *const c_char) -> Result<&'a CStr> {
     if text.is_null() {
-        return Err(invalid(format!("{name} is NULL")));
+        return Err(null(name));
     }
     // SAFETY: not NULL (judged above), terminated and unchanged by the caller's promise.
     Ok(unsafe { CStr::from_ptr(text) })

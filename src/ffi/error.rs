@@ -132,8 +132,21 @@ pub extern "C" fn larder_status_name(status: larder_status) -> *const c_char {
 /// `err` is NULL or writable.
 #[inline]
 pub(super) unsafe fn report(err: *mut larder_error, status: Status) -> larder_status {
-    // SAFETY: the caller's promise.
-    unsafe { fill(err, status, 0, 0, status.sentence()) }
+    if status != Status::Ok {
+        // SAFETY: the caller's promise.
+        return unsafe { fill(err, status, 0, 0, status.sentence()) };
+    }
+    if !err.is_null() {
+        // SAFETY: `err` is not NULL, and aligned and writable by the caller's promise. No copy is called
+        // for an empty message: this is every hot call's way out.
+        unsafe {
+            (&raw mut (*err).status).write(LARDER_OK);
+            (&raw mut (*err).os_errno).write(0);
+            (&raw mut (*err).offset).write(0);
+            (&raw mut (*err).message).cast::<u8>().write(0);
+        }
+    }
+    LARDER_OK
 }
 
 /// Fills `err` with a failure.
@@ -155,7 +168,7 @@ pub(super) unsafe fn report_error(err: *mut larder_error, error: &Error) -> lard
 /// # Safety
 ///
 /// `err` is NULL or writable.
-#[inline]
+#[cold]
 pub(super) unsafe fn fill(
     err: *mut larder_error,
     status: Status,
