@@ -66,7 +66,7 @@ impl Status {
     pub fn sentence(self) -> &'static str {
         match self {
             Status::Ok => "",
-            Status::NotFound => "no such live key",
+            Status::NotFound => "no such live key or store",
             Status::Expired => "the key is there but its time is over",
             Status::Exists => "the key is already there",
             Status::Conflict => "the key has changed in the meantime",

@@ -10,6 +10,7 @@
 compile_error!("Larder's maps are little-endian and 64 bits wide");
 
 pub mod error;
+pub mod ffi;
 pub mod options;
 pub mod stats;
 

@@ -1,0 +1,324 @@
+//! Handles: opening, closing, and the way every call comes in.
+//!
+//! A `larder` is a small shell around a [`Store`] that is never freed, so that a call on a closed
+//! handle is answered instead of reading freed memory. What the store holds is let go by its close.
+//!
+//! Not here: what a call does once it is let in.
+//!
+//! Invariants:
+//!   H1. A handle begins with its kind's magic number and the generation it was made in, so that both
+//!       can be judged before anything else is touched.
+//!   H2. A `larder` is never freed and never moved: `&'static larder` is sound.
+//!
+//! Locks: none of its own.
+
+use super::arguments::{invalid, required, text};
+use super::contained::{contain, silence_contained_panics};
+use super::error::{fill, larder_error, larder_status, report, report_error};
+use super::generation::Generation;
+use super::options::{copied, larder_options};
+use crate::error::{Error, Result, Status};
+use crate::store::Store;
+use std::ffi::{CStr, OsStr, c_char};
+use std::mem::offset_of;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::ptr::NonNull;
+
+/// An open store. Made by `larder_open`, for any thread at any time, and consumed by `larder_close`:
+/// after that every call on it, a second close too, returns `LARDER_CLOSED` and has no effect. For that
+/// a shell of at most 64 bytes, and what the C library's allocator adds, stays allocated for each
+/// store that was ever opened; maps, files, threads and memory of the store itself do not. In a forked
+/// child every call on it returns `LARDER_FORKED`.
+pub struct larder(Handle<Store>);
+
+impl larder {
+    pub(super) fn store(&self) -> &Store {
+        &self.0.inner
+    }
+}
+
+// What the header says of the shell and of threads, and H1.
+const _: () = {
+    const fn any_thread_at_any_time<T: Send + Sync>() {}
+    any_thread_at_any_time::<Store>();
+    assert!(size_of::<larder>() <= 64 && offset_of!(larder, 0) == 0);
+};
+
+impl Kind for Store {
+    const MAGIC: u64 = u64::from_le_bytes(*b"larder:s");
+    const PARAMETER: &'static str = "db";
+    const BOUND_TO_PROCESS: bool = true;
+}
+
+/// Opens the store in the directory `location`, with `options` or, for NULL, the defaults. The last
+/// component of the path is created if need be, its parents are not.
+///
+/// A location that begins with the name of a scheme and a colon, as `unix:/run/larder.sock`, names
+/// another target; none is known to this build. For a directory of such a name write `./unix:dir`.
+///
+/// Threads: any. Blocks: reads files, waits for the disk, never for another process.
+/// Returns: `LARDER_OK`; `LARDER_NOT_FOUND` if there is no store and none was to be created;
+/// `LARDER_INVALID_ARGUMENT` for NULL, an empty location, and a directory that is neither empty nor a
+/// store; `LARDER_BUSY` if another process or handle has the store open; `LARDER_UNSUPPORTED` for a scheme
+/// that is not known; `LARDER_CORRUPT`, `LARDER_INCOMPATIBLE`, `LARDER_READ_ONLY`, `LARDER_NO_SPACE`,
+/// `LARDER_IO`, `LARDER_OUT_OF_MEMORY`, `LARDER_PANIC`. Since 0.1.0.
+///
+/// # Safety
+///
+/// `location` is NUL-terminated, any bytes; it and `options` are read during the call and not kept.
+/// `out` is writable; on `LARDER_OK`, and only then, it is set to the handle, which the caller gives back
+/// with `larder_close`. `err` is NULL or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn larder_open(
+    location: *const c_char,
+    options: *const larder_options,
+    out: *mut *mut larder,
+    err: *mut larder_error,
+) -> larder_status {
+    // SAFETY: the caller's promise: `location` is NULL or terminated, `options` NULL or live, `out` and
+    // `err` NULL or writable.
+    unsafe {
+        run(err, None, || {
+            silence_contained_panics();
+            let location = directory(text("location", location)?)?;
+            let out = required("out", out)?;
+            let options = copied(options)?;
+            let store = Store::open(location, &options)?;
+            out.write(Box::into_raw(Box::new(larder(Handle::new(store)))));
+            Ok(Status::Ok)
+        })
+    }
+}
+
+/// Closes a store, whatever happens: waits for calls of other threads that are under way, joins the
+/// library's threads, syncs in every sync mode, unlocks. Cursors of the store return `LARDER_CLOSED`
+/// from then on; views stay readable until they are released. NULL is `LARDER_OK`.
+///
+/// Threads: any. Blocks: waits for the disk and for calls under way.
+/// Returns: `LARDER_OK`; `LARDER_CLOSED` for a second close and `LARDER_FORKED` in a forked child, both
+/// without effect; what the last sync returned, `LARDER_IO` or `LARDER_NO_SPACE`: the store is closed,
+/// and not everything may be durable; `LARDER_INVALID_ARGUMENT`, `LARDER_PANIC`. Since 0.1.0.
+///
+/// # Safety
+///
+/// `db` is NULL or comes from `larder_open`, closed or not. `err` is NULL or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn larder_close(db: *mut larder, err: *mut larder_error) -> larder_status {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if db.is_null() {
+            return report(err, Status::Ok);
+        }
+        on_store(db, err, |db| db.store().close().map(|()| Status::Ok))
+    }
+}
+
+/// What a handle is one of.
+pub(super) trait Kind {
+    /// Its first eight bytes.
+    const MAGIC: u64;
+    /// What the header calls the parameter.
+    const PARAMETER: &'static str;
+    /// Whether a forked child may not use it.
+    const BOUND_TO_PROCESS: bool;
+}
+
+/// What every object that C holds begins with.
+#[repr(C)]
+pub(super) struct Handle<T> {
+    magic: u64,
+    made_in: Generation,
+    pub(super) inner: T,
+}
+
+impl<T: Kind> Handle<T> {
+    pub(super) fn new(inner: T) -> Self {
+        Self { magic: T::MAGIC, made_in: Generation::current(), inner }
+    }
+}
+
+/// Why a handle is not let in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refusal {
+    Null,
+    OtherKind,
+    Inherited,
+}
+
+impl Refusal {
+    pub(super) fn message<T: Kind>(self) -> String {
+        match self {
+            Refusal::Null => format!("{} is NULL", T::PARAMETER),
+            Refusal::OtherKind => format!("{} points to another kind of object", T::PARAMETER),
+            Refusal::Inherited => Status::Forked.sentence().to_owned(),
+        }
+    }
+
+    /// # Safety
+    ///
+    /// `err` is NULL or writable.
+    #[cold]
+    pub(super) unsafe fn report<T: Kind>(self, err: *mut larder_error) -> larder_status {
+        // SAFETY: the caller's promise.
+        unsafe {
+            match self {
+                // No allocation: another thread may have held the allocator's lock at the fork.
+                Refusal::Inherited => report(err, Status::Forked),
+                _ => report_error(err, &invalid(self.message::<T>())),
+            }
+        }
+    }
+}
+
+/// Judges a handle by its first words.
+///
+/// # Safety
+///
+/// `handle` is NULL or points to a live object of this library, of whatever kind.
+#[inline]
+pub(super) unsafe fn judge<T: Kind>(handle: *mut Handle<T>) -> std::result::Result<NonNull<Handle<T>>, Refusal> {
+    let present = NonNull::new(handle).ok_or(Refusal::Null)?;
+    // SAFETY: not NULL; every object of this library is aligned to 8 and begins with its magic number
+    // (H1), and only after that matched is anything else of it read, which T's constructor wrote. No
+    // reference is made, so nothing is claimed about the rest of the object.
+    unsafe {
+        if (&raw const (*handle).magic).read() != T::MAGIC {
+            return Err(Refusal::OtherKind);
+        }
+        if T::BOUND_TO_PROCESS && (&raw const (*handle).made_in).read().is_inherited() {
+            return Err(Refusal::Inherited);
+        }
+    }
+    Ok(present)
+}
+
+/// Runs a call on a store: judges the handle, guards the body, fills the error.
+///
+/// # Safety
+///
+/// `db` is NULL or comes from `larder_open`; `err` is NULL or writable.
+#[inline]
+pub(super) unsafe fn on_store(
+    db: *mut larder,
+    err: *mut larder_error,
+    body: impl FnOnce(&'static larder) -> Result<Status>,
+) -> larder_status {
+    // SAFETY: the caller's promise; the handle is the shell's first field (asserted above). Once it is
+    // judged it is a `larder`, and that is never freed, moved or borrowed mutably (H2).
+    unsafe {
+        match judge::<Store>(db.cast()) {
+            Ok(_) => {
+                let db: &'static larder = &*db;
+                run(err, Some(db), || body(db))
+            }
+            Err(refusal) => refusal.report::<Store>(err),
+        }
+    }
+}
+
+/// Runs `body` under the panic guard and fills `err` with its outcome. After a panic `db`, if there is
+/// one, refuses writes.
+///
+/// # Safety
+///
+/// `err` is NULL or writable.
+#[inline]
+pub(super) unsafe fn run(
+    err: *mut larder_error,
+    db: Option<&larder>,
+    body: impl FnOnce() -> Result<Status>,
+) -> larder_status {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match contain(body) {
+            Ok(Ok(status)) => report(err, status),
+            Ok(Err(error)) => report_error(err, &error),
+            Err(told) => {
+                refuse_writes(db, &told);
+                fill(err, Status::Panic, 0, 0, &told)
+            }
+        }
+    }
+}
+
+/// After a contained panic the store's memory may be half-changed: reads go on, writes do not.
+#[cold]
+pub(super) fn refuse_writes(db: Option<&larder>, told: &str) {
+    if let Some(db) = db {
+        // A second panic has nobody left to tell; the first one is being reported already.
+        let _ = contain(|| db.store().refuse_writes(told));
+    }
+}
+
+/// The directory that a location names.
+fn directory(location: &CStr) -> Result<&Path> {
+    let bytes = location.to_bytes();
+    if bytes.is_empty() {
+        return Err(invalid("location is empty"));
+    }
+    if let Some(scheme) = scheme(bytes) {
+        return Err(Error::new(
+            Status::Unsupported,
+            format!(
+                "this build knows no location of the form \"{scheme}:\"; a directory of that name is \"./{scheme}:\""
+            ),
+        ));
+    }
+    Ok(Path::new(OsStr::from_bytes(bytes)))
+}
+
+/// The scheme in front of a location's first colon, as RFC 3986 spells schemes.
+fn scheme(location: &[u8]) -> Option<&str> {
+    let colon = location.iter().position(|byte| *byte == b':')?;
+    let name = &location[..colon];
+    let is_scheme = name.first().is_some_and(u8::is_ascii_alphabetic)
+        && name.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(byte));
+    if is_scheme { std::str::from_utf8(name).ok() } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn schemes_are_told_from_directories() {
+        for (location, expected) in [
+            ("unix:/run/larder.sock", Some("unix")),
+            ("redis://host:6379", Some("redis")),
+            ("redis+cluster://a,b", Some("redis+cluster")),
+            ("x-1.2:", Some("x-1.2")),
+            ("/tmp/a:b", None),
+            ("./unix:dir", None),
+            ("dir/unix:x", None),
+            ("plain", None),
+            (":x", None),
+            ("1st:x", None),
+            ("a b:x", None),
+        ] {
+            assert_eq!(scheme(location.as_bytes()), expected, "{location}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_scheme_is_unsupported_and_named() {
+        let error = directory(c"redis+cluster://a").expect_err("no scheme is known");
+        assert_eq!(error.status(), Status::Unsupported);
+        assert!(error.message().contains("redis+cluster:"), "{}", error.message());
+        assert_eq!(directory(c"").expect_err("empty").status(), Status::InvalidArgument);
+        assert_eq!(directory(c"\xFF\xFE").expect("any bytes").as_os_str().as_bytes(), b"\xFF\xFE");
+    }
+
+    #[test]
+    fn a_handle_of_another_kind_is_refused() {
+        let mut options = Handle::new(crate::options::Options::default());
+        // SAFETY: a live handle, of the wrong kind on purpose.
+        let refusal = unsafe { judge::<Store>((&raw mut options).cast()) }.err();
+        assert!(refusal == Some(Refusal::OtherKind));
+        // SAFETY: a live handle of its kind, and NULL.
+        unsafe {
+            assert!(judge(&raw mut options).is_ok());
+            assert!(judge::<Store>(std::ptr::null_mut()).err() == Some(Refusal::Null));
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! The C ABI as the outside sees it: the header, the built library's symbols, and the panic guard.
+//!
+//! Not here: C programs (`tests/c`), the store's behaviour.
+
+mod arguments;
+mod calls;
+mod header;
+mod library;
+mod lifetimes;
+mod panics;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+fn source_dir() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The shared library that cargo built for this very test run.
+fn built_library() -> PathBuf {
+    let test_program = std::env::current_exe().expect("the test's own path");
+    let path =
+        test_program.with_file_name(format!("{}larder{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX));
+    assert!(path.is_file(), "{} is not there", path.display());
+    path
+}
+
+/// Runs a command that has to be there and has to succeed: a missing tool is a failure, not a skip.
+fn succeed(command: &mut Command) -> Output {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?} cannot be run: {error}"));
+    assert!(
+        output.status.success(),
+        "{command:?} failed with {}:\n{}{}",
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    output
+}
