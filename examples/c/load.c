@@ -7,6 +7,8 @@
  *
  * Small files travel in batches, because one call and one sync then serve many; a large one goes alone,
  * so that the batch does not hold a second copy of it. */
+#define _POSIX_C_SOURCE 200809L
+
 #include "larderx.h"
 
 #include <dirent.h>

@@ -1,13 +1,15 @@
 /* writer.c: writes until it is killed, and proves afterwards that nothing acknowledged was lost.
  *
- *   writer write STORE [--sync MODE] [--from N] [--count N] >acknowledged     then kill it, as hard as you like
+ *   writer STORE [--sync MODE] [--from N] [--count N] >acknowledged      then kill it, as hard as you like
  *   writer verify STORE <acknowledged
  *
- * `write` sets keys 1, 2, 3, ... and prints each number after the store has acknowledged it: one write(2) per
- * line, so that no number waits in a buffer when the process dies. MODE is the option `sync`: always (the
- * default), none, interval:<ms>. Without --from it goes on behind the highest number in the store.
+ * Sets the keys "1", "2", "3", ... and prints each after the store has acknowledged it: one write(2) per line, so
+ * that no number waits in a buffer when the process dies. MODE is the option `sync`: always (the default), none,
+ * interval:<ms>. Without --from it goes on behind the highest number in the store.
  * `verify` opens the store again and checks that every number it reads is there with the value that belongs
  * to it; it exits with 1 if one is missing or altered. */
+#define _POSIX_C_SOURCE 200809L
+
 #include "larderx.h"
 
 #include <errno.h>
@@ -22,7 +24,7 @@ static int fail(const char *what, const larder_error *err) {
 }
 
 static size_t key_of(uint64_t number, char *key, size_t capacity) {
-    return (size_t)snprintf(key, capacity, "writer/%020" PRIu64, number);
+    return (size_t)snprintf(key, capacity, "%" PRIu64, number);
 }
 
 /* The value follows from the number alone, its length too: verify needs nothing but the number. */
@@ -36,25 +38,26 @@ static size_t value_of(uint64_t number, unsigned char *value) {
     return len;
 }
 
+/* The number that a key is, 0 for any other key. */
+static uint64_t number_of(const void *key, size_t key_len) {
+    char digits[24] = {0};
+    if (key_len >= sizeof digits) return 0;
+    memcpy(digits, key, key_len);
+    return strspn(digits, "0123456789") == key_len ? strtoull(digits, NULL, 10) : 0;
+}
+
 /* The highest number in the store, 0 if there is none. */
 static larder_status highest_number(larder *db, uint64_t *highest, larder_error *err) {
-    static const char prefix[] = "writer/";
-    larder_cursor *cursor = NULL;
-    larder_status status = larder_cursor_open(db, prefix, sizeof prefix - 1, &cursor, err);
-    const void *key;
-    size_t key_len;
+    LARDERX_AUTO(cursor) larder_cursor *cursor = NULL;
+    larder_status status = larder_cursor_open(db, NULL, 0, &cursor, err);
     *highest = 0;
     while (status == LARDER_OK) {
+        const void *key = NULL;
+        size_t key_len = 0;
         status = larder_cursor_next(cursor, &key, &key_len, NULL, NULL, err);
-        if (status != LARDER_OK) break;
-        char digits[32] = {0};
-        size_t digits_len = key_len - (sizeof prefix - 1);
-        if (digits_len >= sizeof digits) continue; /* not one of ours */
-        memcpy(digits, (const char *)key + sizeof prefix - 1, digits_len);
-        uint64_t number = strtoull(digits, NULL, 10);
+        uint64_t number = status == LARDER_OK ? number_of(key, key_len) : 0;
         if (number > *highest) *highest = number;
     }
-    larder_cursor_close(cursor);
     return status == LARDER_DONE ? LARDER_OK : status;
 }
 
@@ -121,19 +124,19 @@ static int verify_numbers(larder *db) {
 }
 
 static int usage(void) {
-    fputs("usage: writer write STORE [--sync always|none|interval:<ms>] [--from N] [--count N]\n"
+    fputs("usage: writer STORE [--sync always|none|interval:<ms>] [--from N] [--count N]\n"
           "       writer verify STORE <acknowledged\n",
           stderr);
     return 2;
 }
 
 int main(int argc, char **argv) {
-    if (argc < 3) return usage();
-    const char *mode = argv[1], *store = argv[2], *sync = "always";
+    int verifies = argc > 1 && strcmp(argv[1], "verify") == 0;
+    int arguments = verifies ? 3 : 2; /* with the program's name, the store's last */
+    if (argc < arguments) return usage();
+    const char *store = argv[arguments - 1], *sync = "always";
     uint64_t from = 0, count = 0;
-    int verifies = strcmp(mode, "verify") == 0;
-    if (!verifies && strcmp(mode, "write") != 0) return usage();
-    for (int i = 3; i < argc; i += 2) {
+    for (int i = arguments; i < argc; i += 2) {
         if (verifies || i + 1 == argc) return usage();
         if (strcmp(argv[i], "--sync") == 0) sync = argv[i + 1];
         else if (strcmp(argv[i], "--from") == 0) from = strtoull(argv[i + 1], NULL, 10);

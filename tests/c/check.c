@@ -73,7 +73,7 @@ void check_stop(void) {
 void check_skip(const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
-    printf("    skipped: ");
+    printf("SKIP: %s: ", check_test_name);
     vprintf(format, arguments);
     printf("\n");
     va_end(arguments);

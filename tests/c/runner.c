@@ -1,7 +1,7 @@
 /* runner.c: runs the tests one by one, each in a process and a directory of its own.
  *
  * With --no-fork (for valgrind) they run one after another in this process, and those that need a process
- * of their own are left out. What is left out or skipped is named at the end, never passed over in silence. */
+ * of their own are left out and counted. A skipped test says so and why: "SKIP: subject: test: why". */
 #include "runner.h"
 #include "check.h"
 
@@ -28,6 +28,8 @@ struct run {
     char scratch[256];
     size_t passed, failed, skipped, left_out;
 };
+
+char check_test_name[256];
 
 /* ---- strings that live as long as a test -------------------------------------------------------- */
 
@@ -82,7 +84,7 @@ static enum outcome run_here(const struct check_test *test, const char *dir) {
 }
 
 static void run_test(struct run *run, const struct check_subject *subject, const struct check_test *test) {
-    static const char *const words[] = {"ok", "FAIL", "skipped"};
+    static const char *const words[] = {"ok", "FAIL", "SKIP"};
     char dir[320];
     if ((test->needs & run->refused) != 0) {
         run->left_out++;
@@ -90,6 +92,7 @@ static void run_test(struct run *run, const struct check_subject *subject, const
     }
     snprintf(dir, sizeof dir, "%s/XXXXXX", run->scratch);
     REQUIRE(mkdtemp(dir) != NULL && chmod(dir, 0711) == 0);
+    snprintf(check_test_name, sizeof check_test_name, "%s: %s", subject->name, test->name);
     int64_t start_ms = now_ms();
     enum outcome outcome = run->forks ? run_forked(test, dir) : run_here(test, dir);
     remove_tree(dir);
@@ -100,7 +103,7 @@ static void run_test(struct run *run, const struct check_subject *subject, const
     if (outcome == PASSED) run->passed++;
     if (outcome == FAILED) run->failed++;
     if (outcome == SKIPPED) run->skipped++;
-    printf("%s: %s ... %s (%lld ms)\n", subject->name, test->name, words[outcome], (long long)(now_ms() - start_ms));
+    printf("%s ... %s (%lld ms)\n", check_test_name, words[outcome], (long long)(now_ms() - start_ms));
     fflush(stdout);
 }
 
@@ -158,7 +161,6 @@ int check_main(int argc, char **argv, const struct check_subject *const *subject
     }
     remove_tree(run.scratch);
     if (run.left_out > 0) printf("%zu left out, because this mode cannot run them\n", run.left_out);
-    if (run.skipped > 0) printf("%zu SKIPPED, see above for the reasons\n", run.skipped);
     printf("%zu passed, %zu failed\n", run.passed, run.failed);
     if (run.passed + run.failed + run.skipped == 0) {
         fprintf(stderr, "no test of that name\n");
