@@ -360,6 +360,51 @@ static void a_second_opener_in_another_process_is_busy_until_the_first_dies(cons
     store_close(db);
 }
 
+/* ---- a newer format ----------------------------------------------------------------------------- */
+
+enum { FORMAT_VERSION_OFFSET = 8 };
+
+static void change_version(const char *path, int by) {
+    size_t len;
+    unsigned char *bytes = read_file(path, &len);
+    REQUIRE(len > FORMAT_VERSION_OFFSET + 4);
+    larderx_encode(bytes + FORMAT_VERSION_OFFSET,
+                   larderx_decode(bytes + FORMAT_VERSION_OFFSET, 4) + (uint64_t)(int64_t)by, 4);
+    int file = open(path, O_WRONLY);
+    REQUIRE(file >= 0 && pwrite(file, bytes + FORMAT_VERSION_OFFSET, 4, FORMAT_VERSION_OFFSET) == 4);
+    close(file);
+    free(bytes);
+}
+
+static void a_newer_format_is_incompatible_and_left_as_it_is(const char *dir) {
+    static const char *const kinds[] = {"MANIFEST", "000001.seg"};
+    larder_error err;
+    char *path = path_of(dir, "s");
+    larder *db = store_open(path, NULL);
+    OK(larderx_set_str(db, "k", "v", &err));
+    store_close(db);
+    for (size_t i = 0; i < 2; i++) {
+        char *file = path_of(path, kinds[i]);
+        change_version(file, 1);
+        size_t len_before, len_after, files = entry_count(path);
+        unsigned char *before = read_file(file, &len_before);
+        db = NULL;
+        IS(LARDER_INCOMPATIBLE, larder_open(path, NULL, &db, &err));
+        CHECK_MESSAGE(kinds[i]);
+        CHECK(db == NULL);
+        IS(LARDER_INCOMPATIBLE, open_with(path, "read_only", "true", &db, &err));
+        unsigned char *after = read_file(file, &len_after);
+        CHECK_BYTES(before, len_before, after, len_after);
+        CHECK_U64(files, entry_count(path));
+        free(before);
+        free(after);
+        change_version(file, -1);
+        db = store_open(path, NULL);
+        CHECK_VALUE(db, "k", "v");
+        store_close(db);
+    }
+}
+
 /* ---- damage ------------------------------------------------------------------------------------- */
 
 /* Finds `bytes` in one of the store's segment files: its name and the offset, or NULL. */
@@ -501,6 +546,7 @@ const struct check_subject subject_errors = {
         CHECK_TEST(a_reader_beside_a_live_writer_is_busy, CHECK_ANYWHERE),
         CHECK_TEST(a_second_opener_in_the_same_process_is_busy, CHECK_ANYWHERE),
         CHECK_TEST(a_second_opener_in_another_process_is_busy_until_the_first_dies, CHECK_PROCESS),
+        CHECK_TEST(a_newer_format_is_incompatible_and_left_as_it_is, CHECK_ANYWHERE),
         CHECK_TEST(a_flipped_bit_is_reported_with_file_and_offset, CHECK_TIME),
         CHECK_TEST(views_are_checked_when_asked_for, CHECK_ANYWHERE),
         CHECK_END,
