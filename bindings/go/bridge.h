@@ -55,7 +55,13 @@ static inline lgo_result lgo_open(const char *location, const larder_options *op
 {
   larder *db = NULL;
   larder_error err;
-  larder_status status = larder_open(location, options, &db, &err);
+  larder_status status;
+  /* The header was compiled in; the library may have been replaced since, behind an rpath or by hand. */
+  if (larder_abi_version() != LARDER_ABI_VERSION) {
+    lgo_result other = {LARDER_INCOMPATIBLE, NULL, 0};
+    return other;
+  }
+  status = larder_open(location, options, &db, &err);
   return lgo_end(status, &err, (uintptr_t)db);
 }
 
