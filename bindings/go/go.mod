@@ -1,0 +1,3 @@
+module larder.dev/go
+
+go 1.25
