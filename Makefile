@@ -86,7 +86,7 @@ miri: need-rust ## the modules with unsafe code, interpreted by Miri
 	MIRIFLAGS="-Zmiri-permissive-provenance" CARGO_TARGET_DIR=$(CARGO_TARGET_DIR)/miri $(CARGO) +$(MIRI_TOOLCHAIN) miri test --locked --lib -- $(MIRI_TESTS)
 
 header: need-rust ## write include/larder.h anew from src/ffi (a test compares the two)
-	LARDER_BLESS=1 $(CARGO) test --locked --test abi header library
+	LARDER_BLESS=1 $(CARGO) test --locked --test abi -- header library
 
 pc: $(BUILD_DIR)/larder.pc ## build/larder.pc, for pkg-config from this tree
 
