@@ -1,15 +1,10 @@
 """The demo's judge: is the store what the files say it must be?
 
-    python3 check.py files <store> <directory>    after the C program and the Go program
-    python3 check.py killed <store> <acknowledged> after the writer was killed
+    python3 check.py <store> <directory>
 
-`files`: every regular file below <directory> (none below .git, target or build; links are not followed)
-is a key, its path, with the file's bytes. The key `demo/changed` lists what the Go program did since, a line
-each: `set copy/<path>`, whose value is the file's bytes and "copied by go\\n", and `del <path>`. Nothing else
-may be there.
-
-`killed`: <acknowledged> is what the writer printed after each write: one key a line. A last line without its end
-was cut by the kill. Each key must be there with the value that belongs to it.
+Every regular file below <directory> (none below .git, target or build; links are not followed) is a key, its path,
+with the file's bytes. The key `demo/changed` lists what the Go program did since, a line each: `set copy/<path>`,
+whose value is the file's bytes and "copied by go\\n", and `del <path>`. Nothing else may be there.
 
 Exits 1 at any difference.
 """
@@ -85,7 +80,7 @@ def human(size):
     return f"{size:,.1f} GiB"
 
 
-def check_files(location, directory):
+def check(location, directory):
     root = os.fsencode(directory)
     begin = time.monotonic()
     files = set(files_below(directory))
@@ -135,28 +130,10 @@ def check_files(location, directory):
     return differences.count
 
 
-def check_killed(location, acknowledged):
-    with open(acknowledged, "rb") as file:
-        lines = file.read().split(b"\n")[:-1]
-    differences, begin = Differences(), time.monotonic()
-    with larder.open(location, create=False) as db:
-        opened = time.monotonic()
-        for key in lines:
-            if db.get(key) is None:
-                differences.add("acknowledged, but missing", key)
-        count = len(db)
-        db.verify()
-    print(f"   opened again in {opened - begin:.3f} s; {len(lines):,} writes were acknowledged, {count:,} keys are there")
-    if not lines:
-        print("   the writer acknowledged nothing before it was killed: that proves nothing", file=sys.stderr)
-    return differences.count or not lines
-
-
 def main():
-    checks = {"files": check_files, "killed": check_killed}
-    if len(sys.argv) != 4 or sys.argv[1] not in checks:
+    if len(sys.argv) != 3:
         raise SystemExit(__doc__)
-    differences = checks[sys.argv[1]](*sys.argv[2:])
+    differences = check(*sys.argv[1:])
     if differences:
         raise SystemExit(f"   {differences:,} differences")
     print("   no differences")

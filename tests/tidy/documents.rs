@@ -24,7 +24,7 @@ fn the_changelog_has_the_present_version() {
 #[test]
 fn the_commands_of_the_readme_are_targets() {
     let (readme, makefile) = (tree::text_of("README.md").unwrap(), tree::text_of("Makefile").unwrap());
-    let rules = tree::files().into_iter().filter(|file| file.path.ends_with("rules.mk"));
+    let rules = tree::files().into_iter().filter(|file| file.path.ends_with(".mk"));
     let targets: String = rules.fold(makefile, |all, file| all + "\n" + &file.text);
     crate::assert_none(&command_problems(&readme, &targets));
 }
