@@ -40,7 +40,7 @@ go_modules := $(patsubst %/go.mod,%,$(wildcard bindings/*/go.mod examples/*/go.m
 
 TEST_PARTS := harness-test lint rust-test c-test c-static-libs c-test-asan c-examples go-test python-test install-test demo c-test-valgrind miri
 
-.PHONY: help build demo test harness-test lint rust-test go-test python-test install-test miri header pc install clean
+.PHONY: help build demo test measure harness-test lint rust-test go-test python-test install-test miri header pc install clean
 .PHONY: need-rust need-go need-cc
 
 help:
@@ -70,8 +70,12 @@ lint: need-rust need-go ## formatting, clippy and go vet
 	  unformatted=$$(cd $$module && gofmt -l .); \
 	  if [ -n "$$unformatted" ]; then echo "gofmt: $$unformatted (in $$module)"; exit 1; fi; done
 
+# With the output of tests that pass, because that is where a test says what it could not try.
 rust-test: need-rust ## the Rust tests: modules, integration, header, tidy
-	$(CARGO) test --locked
+	$(CARGO) test --locked -- --show-output
+
+measure: need-rust ## what the Rust tests measure instead of testing: minutes, gigabytes
+	$(CARGO) test --release --locked --lib -- --ignored --nocapture --test-threads=1
 
 # Twice: the race detector hides what the tests of allocations look for. The second run has cgo's costly pointer checks.
 go-test: need-go need-cc build ## the Go binding's tests, plain and under the race detector with cgo's pointer checks

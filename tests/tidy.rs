@@ -8,6 +8,8 @@
 
 #[path = "tidy/documents.rs"]
 mod documents;
+#[path = "tidy/ignored.rs"]
+mod ignored;
 #[path = "tidy/layers.rs"]
 mod layers;
 #[path = "tidy/machine.rs"]

@@ -9,14 +9,16 @@ use crate::tree::{self, TextFile};
 use std::collections::BTreeMap;
 
 /// Module and level. The second figure orders modules of one level where one builds on another.
-const LEVELS: [(&str, (u8, u8)); 17] = [
+const LEVELS: [(&str, (u8, u8)); 19] = [
     ("error", (0, 0)),
     ("options", (0, 1)),
     ("stats", (0, 1)),
     ("format", (0, 1)),
+    ("sync", (0, 1)),
     ("epoch", (1, 0)),
     ("storage", (1, 1)),
     ("index", (1, 1)),
+    ("slots", (1, 1)),
     ("log", (2, 0)),
     ("recovery", (3, 0)),
     ("compaction", (3, 0)),

@@ -65,9 +65,15 @@ fn counted_lines(text: &str) -> usize {
 fn opening_problems(files: &[TextFile]) -> Vec<String> {
     files
         .iter()
-        .filter(|file| file.has_extension("rs") && !file.text.starts_with("//! "))
+        .filter(|file| file.has_extension("rs") && !opens_with_what_it_is(&file.text))
         .map(|file| format!("{}: does not open with //! and what it is", file.path))
         .collect()
+}
+
+/// Inner attributes may stand before it.
+fn opens_with_what_it_is(text: &str) -> bool {
+    let first = text.lines().find(|line| !line.is_empty() && !line.starts_with("#!["));
+    first.is_some_and(|line| line.starts_with("//! "))
 }
 
 #[test]
@@ -90,6 +96,10 @@ fn long_files_are_found() {
 
 #[test]
 fn a_file_without_an_opening_is_found() {
-    let files = [TextFile::new("src/a.rs", "use std::fs;\n//! late"), TextFile::new("src/b.rs", "//! What it is.\n")];
+    let files = [
+        TextFile::new("src/a.rs", "use std::fs;\n//! late"),
+        TextFile::new("src/b.rs", "#![cfg(loom)]\n\n//! What it is.\n"),
+    ];
     assert_eq!(opening_problems(&files).len(), 1);
+    assert_eq!(opening_problems(&[TextFile::new("src/empty.rs", "")]).len(), 1);
 }

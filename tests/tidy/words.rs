@@ -6,7 +6,7 @@ use crate::tokens::{Token, tokens};
 use crate::tree::{self, TextFile};
 
 /// A part of a name (or two, joined by `_`), and the word to use.
-const BANNED: [(&str, &str); 22] = [
+const BANNED: [(&str, &str); 21] = [
     ("keydir", "index"),
     ("offset_map", "index"),
     ("memtable", "index"),
@@ -22,7 +22,6 @@ const BANNED: [(&str, &str); 22] = [
     ("sequence_number", "seqno"),
     ("expire_at", "expires_at_ms"),
     ("expiry_ms", "expires_at_ms"),
-    ("garbage", "dead bytes"),
     ("gc", "compaction"),
     ("util", "what it is for"),
     ("utils", "what it is for"),
