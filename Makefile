@@ -1,0 +1,150 @@
+# Larder's targets: `make` alone lists them, `make demo` shows the store, `make test` runs every test.
+#
+# Parts of the tree bring their own targets in a rules.mk that is included below; a target with a
+# "##" sentence behind it appears in the list. The parts of `make test` are named in TEST_PARTS, in
+# the order in which they run; tests/run runs them, counts and times them.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+
+CARGO ?= cargo
+GO ?= go
+PYTHON ?= python3
+# make's own default is "cc" already; named here because the examples and tests build with it.
+CC ?= cc
+
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
+ABI_VERSION := $(shell sed -n 's/^.define LARDER_ABI_VERSION \([0-9]*\).*/\1/p' include/larder.h)
+CARGO_TARGET_DIR ?= target
+LIB_DIR := $(CARGO_TARGET_DIR)/release
+BUILD_DIR := build
+
+# Where `make install` puts things; DESTDIR goes in front, as packagers expect.
+PREFIX ?= /usr/local
+LIBDIR ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
+
+# What a program that links liblarder.a needs besides. The C tests link with exactly this.
+STATIC_LIBS := -lpthread -ldl -lm
+
+# A directory for `make demo`: every file below it is stored. By default this repository.
+DIR ?= .
+
+MIRI_TOOLCHAIN ?= nightly
+# Miri interprets: only the modules whose tests were written for it, so that it ends within minutes.
+MIRI_TESTS ?= format:: index:: epoch:: storage::map storage::simulated
+
+go_modules := $(patsubst %/go.mod,%,$(wildcard bindings/*/go.mod examples/*/go.mod tests/*/go.mod))
+
+TEST_PARTS := harness-test lint rust-test c-test c-static-libs c-test-asan c-examples go-test python-test install-test demo c-test-valgrind miri
+
+.PHONY: help build demo test measure harness-test lint rust-test go-test python-test install-test miri header pc install clean
+.PHONY: need-rust need-go need-cc
+
+help:
+	@echo "Larder $(VERSION). Targets:"
+	@sed -n 's/^\([a-z][a-z-]*\):.*## *\(.*\)$$/\1\t\2/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r target says; do printf '  %-16s %s\n' "$$target" "$$says"; done
+
+demo: need-rust need-go need-cc ## store this repository (or DIR=/some/dir) from C, change it from Go, check it from Python, kill a writer
+	@MAKE="$(MAKE)" CC="$(CC)" GO="$(GO)" PYTHON="$(PYTHON)" bash examples/demo.sh "$(DIR)"
+
+test: ## every test there is, with a table at the end (LARDER_FORBID_SKIP=1: a skip is a failure)
+	@MAKE="$(MAKE)" bash tests/run $(TEST_PARTS)
+
+build: need-rust ## the shared and the static library, into target/release
+	$(CARGO) build --release --locked
+	@ln -sf liblarder.so $(LIB_DIR)/liblarder.so.$(ABI_VERSION)
+	@$(MAKE) --no-print-directory pc
+
+harness-test: ## whether the runner of these tests counts and refuses as it should
+	@bash tests/run_test
+
+lint: need-rust need-go ## formatting, clippy and go vet
+	$(CARGO) fmt --check
+	$(CARGO) clippy --all-targets --locked -- -D warnings
+	@$(MAKE) --no-print-directory build
+	@set -e; for module in $(go_modules); do \
+	  echo "$(GO) vet ./... (in $$module)"; (cd $$module && $(GO) vet ./...); \
+	  unformatted=$$(cd $$module && gofmt -l .); \
+	  if [ -n "$$unformatted" ]; then echo "gofmt: $$unformatted (in $$module)"; exit 1; fi; done
+
+# With the output of tests that pass, because that is where a test says what it could not try.
+rust-test: need-rust ## the Rust tests: modules, integration, header, tidy
+	$(CARGO) test --locked -- --show-output
+
+measure: need-rust ## what the Rust tests measure instead of testing: minutes, gigabytes
+	$(CARGO) test --release --locked --lib -- --ignored --nocapture --test-threads=1
+
+# Twice: the race detector hides what the tests of allocations look for. The second run has cgo's costly pointer checks.
+go-test: need-go need-cc build ## the Go binding's tests, plain and under the race detector with cgo's pointer checks
+	@set -e; for module in $(go_modules); do \
+	  echo "go test (in $$module)"; (cd $$module && $(GO) test -count=1 -v ./...); \
+	  echo "go test -race (in $$module)"; (cd $$module && GOEXPERIMENT=cgocheck2 $(GO) test -race -count=1 -v ./...); done
+	cd bindings/go && $(GO) test -tags larder_static -count=1 .
+
+python-test: build ## the Python example's tests
+	@if ! command -v $(PYTHON) >/dev/null; then \
+	  echo "SKIP: python-test: $(PYTHON) is not installed (apt-get install python3)"; exit $${LARDER_FORBID_SKIP:-0}; fi; \
+	PYTHONDONTWRITEBYTECODE=1 LARDER_LIBRARY="$(abspath $(LIB_DIR))/liblarder.so" $(PYTHON) -m unittest discover -s examples/python -v
+
+miri: need-rust ## the modules with unsafe code, interpreted by Miri
+	@if ! $(CARGO) +$(MIRI_TOOLCHAIN) miri --version >/dev/null 2>&1; then \
+	  echo "SKIP: miri: not installed (rustup toolchain install $(MIRI_TOOLCHAIN) --profile minimal --component miri,rust-src)"; exit $${LARDER_FORBID_SKIP:-0}; fi; \
+	MIRIFLAGS="-Zmiri-permissive-provenance" CARGO_TARGET_DIR=$(CARGO_TARGET_DIR)/miri $(CARGO) +$(MIRI_TOOLCHAIN) miri test --locked --lib -- $(MIRI_TESTS)
+
+header: need-rust ## write include/larder.h anew from src/ffi (a test compares the two)
+	LARDER_BLESS=1 $(CARGO) test --locked --test abi -- header library
+
+pc: $(BUILD_DIR)/larder.pc ## build/larder.pc, for pkg-config from this tree
+
+# Names the tree relative to the file's own place, so that the tree can be moved.
+$(BUILD_DIR)/larder.pc: larder.pc.in Cargo.toml Makefile
+	@mkdir -p $(BUILD_DIR)
+	@sed -e 's|@prefix@|$${pcfiledir}/..|' -e 's|@libdir@|$(patsubst $(CURDIR)/%,$${prefix}/%,$(abspath $(LIB_DIR)))|' -e 's|@includedir@|$${prefix}/include|' \
+	  -e 's|@version@|$(VERSION)|' -e 's|@static_libs@|$(STATIC_LIBS)|' $< > $@
+
+install: build ## libraries, headers and larder.pc, below PREFIX (default /usr/local)
+	install -d "$(DESTDIR)$(LIBDIR)/pkgconfig" "$(DESTDIR)$(INCLUDEDIR)"
+	install -m 755 $(LIB_DIR)/liblarder.so "$(DESTDIR)$(LIBDIR)/liblarder.so.$(VERSION)"
+	ln -sf liblarder.so.$(VERSION) "$(DESTDIR)$(LIBDIR)/liblarder.so.$(ABI_VERSION)"
+	ln -sf liblarder.so.$(ABI_VERSION) "$(DESTDIR)$(LIBDIR)/liblarder.so"
+	install -m 644 $(LIB_DIR)/liblarder.a "$(DESTDIR)$(LIBDIR)/"
+	install -m 644 include/larder.h $(wildcard bindings/c/*.h) "$(DESTDIR)$(INCLUDEDIR)/"
+	sed -e 's|@prefix@|$(PREFIX)|' -e 's|@libdir@|$(LIBDIR)|' -e 's|@includedir@|$(INCLUDEDIR)|' \
+	  -e 's|@version@|$(VERSION)|' -e 's|@static_libs@|$(STATIC_LIBS)|' larder.pc.in > "$(DESTDIR)$(LIBDIR)/pkgconfig/larder.pc"
+
+# What a packager does: install, then build with nothing but pkg-config. Go takes the same way.
+install-test: need-cc build ## install below build/prefix, build and run hello.c with pkg-config alone, shared and static
+	@if ! command -v pkg-config >/dev/null; then \
+	  echo "SKIP: install-test: pkg-config is not installed (apt-get install pkg-config)"; exit $${LARDER_FORBID_SKIP:-0}; fi; \
+	set -e; prefix=$(CURDIR)/$(BUILD_DIR)/prefix; rm -rf $$prefix; scratch=$$(mktemp -d); trap 'rm -rf $$scratch' EXIT; \
+	$(MAKE) --no-print-directory --silent install PREFIX=$$prefix; \
+	export PKG_CONFIG_PATH=$$prefix/lib/pkgconfig; \
+	[ "$$(pkg-config --modversion larder)" = $(VERSION) ]; \
+	$(CC) examples/c/hello.c $$(pkg-config --cflags --libs larder) -o $$scratch/shared; \
+	(cd $$scratch && LD_LIBRARY_PATH=$$prefix/lib ./shared); \
+	rm $$prefix/lib/liblarder.so*; \
+	$(CC) examples/c/hello.c $$(pkg-config --static --cflags --libs larder) -o $$scratch/static; \
+	(cd $$scratch && ./static); \
+	PKG_CONFIG_PATH=$(CURDIR)/$(BUILD_DIR) $(CC) examples/c/hello.c $$(PKG_CONFIG_PATH=$(CURDIR)/$(BUILD_DIR) pkg-config --cflags --libs larder) \
+	  -Wl,-rpath,$(abspath $(LIB_DIR)) -o $$scratch/tree; \
+	(cd $$scratch && ./tree)
+
+clean: ## everything that was built
+	$(CARGO) clean
+	rm -rf $(BUILD_DIR)
+	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
+
+need-rust:
+	@command -v $(CARGO) >/dev/null || { echo "cargo is missing: install Rust from https://rustup.rs"; exit 1; }
+
+need-go:
+	@command -v $(GO) >/dev/null || { echo "go is missing: install Go from https://go.dev/dl or your package manager"; exit 1; }
+
+need-cc:
+	@command -v $(CC) >/dev/null || { echo "$(CC) is missing: install a C compiler (apt-get install gcc)"; exit 1; }
+
+# Targets of other parts of the tree: the C tests and, where they are there, benchmarks, torture and fuzzing.
+include $(sort $(wildcard tests/*/rules.mk bench/rules.mk benches/rules.mk torture/rules.mk fuzz/rules.mk))

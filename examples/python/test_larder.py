@@ -1,0 +1,349 @@
+"""What `larder.py` promises, tested with nothing but the standard library:
+
+    make python-test, or: python3 -m unittest discover -s examples/python
+"""
+
+import ctypes
+import errno
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+
+sys.dont_write_bytecode = True
+import larder
+
+HEADER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "include", "larder.h")
+
+
+class StoreTest(unittest.TestCase):
+    """Each test has a store of its own, in `self.db`."""
+
+    def setUp(self):
+        scratch = tempfile.TemporaryDirectory(prefix="larder-python-")
+        self.addCleanup(scratch.cleanup)
+        self.scratch = scratch.name
+        self.location = os.path.join(scratch.name, "store")
+        self.db = larder.open(self.location, sync="none", segment_size="1MiB")
+        self.addCleanup(lambda: self.db.__exit__(None, None, None))
+
+    def reopen(self, **options):
+        self.db.__exit__(None, None, None)
+        self.db = larder.open(self.location, **{"sync": "none", **options})
+
+    def raises(self, kind, number, call, *arguments, **keywords):
+        with self.assertRaises(kind) as raised:
+            call(*arguments, **keywords)
+        self.assertEqual(raised.exception.status, number)
+        return raised.exception
+
+
+class OneKey(StoreTest):
+    def test_what_is_set_is_got_and_what_is_deleted_is_gone(self):
+        self.db[b"key"] = b"value"
+        self.assertEqual(self.db[b"key"], b"value")
+        self.db[b"key"] = b"other"
+        self.assertEqual(self.db[b"key"], b"other")
+        del self.db[b"key"]
+        self.assertNotIn(b"key", self.db)
+        self.assertIsNone(self.db.get(b"key"))
+
+    def test_keys_and_values_are_any_bytes_and_empty_is_not_missing(self):
+        pairs = {
+            b"": b"empty key",
+            b"empty value": b"",
+            b"\x00": b"\x00\x00",
+            b"a\x00b": b"c\x00d\xff",
+            b"a\x00": b"cut at the NUL",
+            bytes(range(256)): bytes(range(256)) * 300,
+            b"k" * 65_535: b"longest key",
+        }
+        for key, value in pairs.items():
+            self.db[key] = value
+        for key, value in pairs.items():
+            self.assertEqual(self.db[key], value)
+        self.assertEqual(dict(self.db.items()), pairs)
+        self.reopen()
+        self.assertEqual(dict(self.db.items()), pairs)
+
+    def test_bytes_like_objects_go_in_and_text_is_refused(self):
+        self.db[bytearray(b"k")] = memoryview(b"v")
+        self.assertEqual(self.db[b"k"], b"v")
+        for refused in (lambda: self.db.set("k", b"v"), lambda: self.db.set(b"k", "v"), lambda: self.db["k"]):
+            self.assertRaises(TypeError, refused)
+
+    def test_a_key_over_the_limit_is_too_large_in_every_call(self):
+        key = b"k" * 65_536
+        for call in (self.db.__getitem__, self.db.__delitem__, self.db.ttl, self.db.__contains__):
+            self.raises(larder.TooLarge, 101, call, key)
+        self.raises(larder.TooLarge, 101, self.db.set, key, b"")
+
+    def test_conditions_are_kept_and_versions_rise(self):
+        self.raises(larder.NotFound, 1, self.db.set, b"k", b"v", if_present=True)
+        first = self.db.set(b"k", b"1", if_absent=True)
+        self.raises(larder.Exists, 3, self.db.set, b"k", b"2", if_absent=True)
+        second = self.db.set(b"k", b"3", if_present=True, sync=True)
+        self.assertGreater(second, first)
+        self.assertEqual(self.db[b"k"], b"3")
+        self.raises(larder.InvalidArgument, 100, self.db.set, b"k", b"", if_absent=True, if_present=True)
+
+
+class TimeToLive(StoreTest):
+    def test_a_key_lives_as_long_as_it_was_given(self):
+        self.db.set(b"short", b"v", ttl_ms=60)
+        self.db.set(b"long", b"v", ttl_ms=60_000)
+        self.db[b"for ever"] = b"v"
+        self.assertTrue(0 < self.db.ttl(b"long") <= 60_000)
+        self.assertIsNone(self.db.ttl(b"for ever"))
+        time.sleep(0.1)
+        self.assertNotIn(b"short", self.db)
+        self.assertEqual(sorted(self.db), [b"for ever", b"long"])
+        # Told apart as long as the store remembers the key, then a missing key like any other.
+        self.assertRaises((larder.Expired, larder.NotFound), self.db.ttl, b"short")
+
+    def test_expired_now_is_told_apart_from_missing(self):
+        self.db[b"k"] = b"v"
+        self.db.expire(b"k", 0)
+        self.raises(larder.Expired, 2, self.db.ttl, b"k")
+        self.raises(larder.NotFound, 1, self.db.ttl, b"missing")
+        self.raises(larder.NotFound, 1, self.db.expire, b"k", 1000)
+
+    def test_a_time_to_live_survives_reopening_and_is_kept_or_cleared_as_asked(self):
+        self.db.set(b"k", b"1", ttl_ms=60_000)
+        self.reopen()
+        self.assertTrue(0 < self.db.ttl(b"k") <= 60_000)
+        self.db.set(b"k", b"2", ttl_ms=-1)
+        self.assertIsNotNone(self.db.ttl(b"k"))
+        self.db.expire(b"k", None)
+        self.assertIsNone(self.db.ttl(b"k"))
+        self.db.expire(b"k", 60_000)
+        self.db[b"k"] = b"3"
+        self.assertIsNone(self.db.ttl(b"k"))
+        self.raises(larder.InvalidArgument, 100, self.db.set, b"k", b"", ttl_ms=-2)
+
+
+class ManyKeys(StoreTest):
+    def test_iteration_returns_every_key_once_also_while_it_deletes(self):
+        pairs = {b"%04d" % n: b"v" * n for n in range(500)}
+        self.db.update(pairs)
+        self.assertEqual(len(self.db), 500)
+        self.assertEqual(sorted(self.db), sorted(pairs))
+        self.assertEqual(len(dict(self.db.scan(b"01"))), 100)
+        seen = []
+        for key in self.db:
+            seen.append(key)
+            del self.db[key]
+        self.assertEqual(sorted(seen), sorted(pairs))
+        self.assertEqual(list(self.db), [])
+        self.assertTrue(self.db, "an empty store is still a store")
+
+    def test_it_is_a_mutable_mapping(self):
+        self.assertEqual(self.db.setdefault(b"a", b"1"), b"1")
+        self.assertEqual(self.db.pop(b"a"), b"1")
+        self.assertEqual(self.db.pop(b"a", b"none"), b"none")
+        self.db.update({b"a": b"1", b"b": b"2"})
+        self.assertEqual(sorted(self.db.values()), [b"1", b"2"])
+        self.db.clear()
+        self.assertEqual(len(list(self.db)), 0)
+
+    def test_an_iterator_outlives_its_store_and_then_says_so(self):
+        self.db.update({b"a": b"1", b"b": b"2"})
+        pairs = self.db.scan()
+        next(pairs)
+        self.db.close()
+        self.raises(larder.Closed, 103, next, pairs)
+
+    def test_a_batch_is_whole_or_absent(self):
+        self.db[b"old"] = b"1"
+        with self.db.batch() as batch:
+            batch.set(b"a", b"1")
+            batch.set(b"b", b"22", ttl_ms=60_000)
+            batch.delete(b"old")
+        self.assertEqual(dict(self.db.items()), {b"a": b"1", b"b": b"22"})
+        self.assertIsNotNone(self.db.ttl(b"b"))
+        batch = self.db.batch()
+        batch.set(b"c", b"3")
+        batch.set(b"k" * 65_536, b"")
+        self.raises(larder.TooLarge, 101, batch.write)
+        self.assertNotIn(b"c", self.db)
+        with self.assertRaises(RuntimeError), self.db.batch() as batch:
+            batch.set(b"d", b"4")
+            raise RuntimeError
+        self.assertNotIn(b"d", self.db)
+
+
+class WholeStore(StoreTest):
+    def test_stats_count_what_was_done(self):
+        self.db[b"a"] = b"1"
+        self.db[b"b"] = b"2"
+        self.db.get(b"a"), self.db.get(b"missing")
+        del self.db[b"b"]
+        stats = self.db.stats()
+        self.assertEqual(set(stats), set(larder.STATS_FIELDS))
+        counts = {name: stats[name] for name in ("keys", "gets", "hits", "sets", "dels")}
+        self.assertEqual(counts, {"keys": 1, "gets": 2, "hits": 1, "sets": 2, "dels": 1})
+        self.assertGreater(stats["file_bytes"], 0)
+
+    def test_sync_compact_and_verify_leave_the_contents_alone(self):
+        for n in range(200):
+            self.db[b"k%d" % (n % 10)] = b"v%d" % n
+        before = dict(self.db.items())
+        self.db.sync()
+        self.db.compact()
+        self.db.verify()
+        self.assertEqual(dict(self.db.items()), before)
+
+    def test_use_after_close_and_a_second_close_are_errors(self):
+        self.db.close()
+        for call in (self.db.close, self.db.sync, self.db.compact, self.db.stats, self.db.__len__):
+            self.raises(larder.Closed, 103, call)
+        self.raises(larder.Closed, 103, self.db.__getitem__, b"k")
+        self.raises(larder.Closed, 103, self.db.set, b"k", b"v")
+        self.raises(larder.Closed, 103, list, self.db.scan())
+
+    def test_a_second_opener_is_turned_away_with_the_pid(self):
+        error = self.raises(larder.Busy, 102, larder.open, self.location)
+        self.assertIn(str(os.getpid()), error.message)
+
+    def test_options_are_checked_and_errors_carry_what_is_known(self):
+        self.raises(larder.InvalidArgument, 100, larder.open, self.location, colour="blue")
+        self.raises(larder.InvalidArgument, 100, larder.open, self.location, segment_size="64 KiB")
+        self.assertRaises(ValueError, larder.open, self.location + "\0x")
+        missing = os.path.join(self.scratch, "missing")
+        self.raises(larder.NotFound, 1, larder.open, missing, create=False)
+        error = self.raises(larder.Error, 106, larder.open, os.path.join(missing, "store"))
+        self.assertEqual(error.os_errno, errno.ENOENT)
+        self.assertIn("LARDER_IO", str(error))
+        self.assertFalse(os.path.exists(missing))
+
+    def test_a_read_only_store_refuses_writes(self):
+        self.db[b"k"] = b"v"
+        self.reopen(read_only=True)
+        self.assertEqual(self.db[b"k"], b"v")
+        self.raises(larder.ReadOnly, 104, self.db.set, b"k", b"w")
+        self.raises(larder.ReadOnly, 104, self.db.__delitem__, b"k")
+
+
+class ThreadsAndProcesses(StoreTest):
+    def test_threads_share_a_store(self):
+        def fill(thread):
+            for n in range(300):
+                self.db[b"%d/%d" % (thread, n)] = b"%d" % n
+
+        threads = [threading.Thread(target=fill, args=(thread,)) for thread in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(dict(self.db.items()), {b"%d/%d" % (t, n): b"%d" % n for t in range(4) for n in range(300)})
+
+    def test_calls_release_the_interpreter(self):
+        self.assertTrue(self._another_thread_runs_during_calls(larder.load()))
+        # The same with a loader that keeps the interpreter, so that the test above is known to be able to fail.
+        self.assertFalse(self._another_thread_runs_during_calls(larder.load(loader=ctypes.PyDLL)))
+
+    def _another_thread_runs_during_calls(self, library):
+        """Whether a second thread gets a turn while this one is in calls and never asked to yield."""
+        begin, ran = threading.Lock(), []
+        begin.acquire()
+        location = tempfile.mkdtemp(dir=self.scratch)
+
+        def wait():
+            begin.acquire()
+            ran.append(True)
+
+        interval, thread = sys.getswitchinterval(), threading.Thread(target=wait)
+        with larder.open(location, library=library, sync="none") as db:
+            thread.start()
+            try:
+                sys.setswitchinterval(60)
+                begin.release()
+                deadline = time.monotonic() + 1
+                while not ran and time.monotonic() < deadline:
+                    db[b"key"] = b"v" * 10_000
+                return bool(ran)
+            finally:
+                sys.setswitchinterval(interval)
+                thread.join()
+
+    def test_a_forked_child_is_told_so_and_the_parent_is_unharmed(self):
+        self.db[b"k"] = b"v"
+        child = os.fork()
+        if child == 0:
+            told = 0
+            for call in (lambda: self.db[b"k"], lambda: self.db.set(b"k", b"child"), self.db.sync, self.db.close):
+                try:
+                    call()
+                except larder.Forked:
+                    told += 1
+                except BaseException:
+                    pass
+            os._exit(told)
+        self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), 4)
+        self.assertEqual(self.db[b"k"], b"v")
+        self.db[b"k"] = b"parent"
+        self.reopen()
+        self.assertEqual(self.db[b"k"], b"parent")
+
+    def test_what_a_killed_process_was_told_is_kept(self):
+        program = (
+            "import larder, os, sys\n"
+            "db = larder.open(sys.argv[1], sync='none')\n"
+            "for n in range(100): db[b'%d' % n] = b'v%d' % n\n"
+            "os.kill(os.getpid(), 9)\n"
+        )
+        location = os.path.join(self.scratch, "killed")
+        environment = {**os.environ, "PYTHONPATH": os.path.dirname(larder.__file__), "PYTHONDONTWRITEBYTECODE": "1"}
+        ended = subprocess.run([sys.executable, "-c", program, location], env=environment, timeout=60)
+        self.assertEqual(ended.returncode, -9)
+        with larder.open(location) as db:
+            self.assertEqual(dict(db.items()), {b"%d" % n: b"v%d" % n for n in range(100)})
+
+    def test_the_tour_of_the_readme_runs(self):
+        tour = os.path.join(os.path.dirname(larder.__file__), "hello.py")
+        run = subprocess.run(
+            [sys.executable, tour, os.path.join(self.scratch, "tour")],
+            capture_output=True, text=True, timeout=60, env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+        )
+        self.assertEqual(run.returncode, 0, run.stderr)
+        self.assertIn("hello from larder", run.stdout)
+        self.assertIn("colour/red = #f00", run.stdout)
+
+
+class HeaderAndBinding(unittest.TestCase):
+    """The binding declares by hand what the header says, so the two are compared."""
+
+    def setUp(self):
+        with open(HEADER) as header:
+            self.header = re.sub(r"/\*.*?\*/|//[^\n]*", "", header.read(), flags=re.DOTALL)
+
+    def test_every_function_of_the_header_is_bound_or_left_out_for_a_reason(self):
+        declared = set(re.findall(r"\b(larder_\w+)\s*\(", self.header))
+        self.assertEqual(set(larder.SIGNATURES) | set(larder.NOT_BOUND), declared)
+        self.assertEqual(set(larder.SIGNATURES) & set(larder.NOT_BOUND), set())
+
+    def test_functions_take_as_many_arguments_as_the_header_says(self):
+        for name, (_, arguments) in larder.SIGNATURES.items():
+            parameters = re.search(rf"\b{name}\s*\(([^)]*)\)", self.header).group(1).strip()
+            count = 0 if parameters in ("", "void") else parameters.count(",") + 1
+            self.assertEqual(len(arguments), count, name)
+
+    def test_statuses_have_the_names_and_numbers_of_the_header(self):
+        defined = dict(re.findall(r"#define\s+LARDER_(\w+)\s+\(?(?:\(larder_status\)\s*)?(\d+)\)?\s*$", self.header, re.MULTILINE))
+        for name, number in larder.STATUSES.items():
+            self.assertEqual(int(defined[name]), number, name)
+            self.assertEqual(larder.load().larder_status_name(number), b"LARDER_" + name.encode())
+
+    def test_structs_have_the_sizes_of_the_header(self):
+        self.assertEqual(ctypes.sizeof(larder.ErrorStruct), 256)
+        self.assertEqual(ctypes.sizeof(larder.StatsStruct), 136)
+        fields = re.search(r"struct larder_stats\s*\{(.*?)\}", self.header, re.DOTALL).group(1)
+        self.assertEqual(tuple(re.findall(r"(\w+)\s*[;,]", fields)), ("struct_size", "reserved") + larder.STATS_FIELDS)
+
+
+if __name__ == "__main__":
+    unittest.main()
