@@ -65,10 +65,8 @@ impl Directory {
 
     pub(super) fn rename(&mut self, source: &str, target: &str) {
         let Some(id) = self.get(source) else { return };
-        if source != target {
-            let link = Some((target.to_owned(), id));
-            self.change(Change { unlink: Some(source.to_owned()), link, fate: Fate::Pending });
-        }
+        let link = Some((target.to_owned(), id));
+        self.change(Change { unlink: Some(source.to_owned()), link, fate: Fate::Pending });
     }
 
     /// A link (or with `None` an unlink) that is durable at once: damage done by a test.
