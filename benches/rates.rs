@@ -90,11 +90,9 @@ fn compare(count: u64, path: &Path) -> Vec<Row> {
         let key = key(n);
         map.shard(&key).write().unwrap().insert(key.as_slice().into(), value(value_of).as_slice().into());
     };
-    row(
-        "load",
-        &mut || (0..count).for_each(|n| drop(store.set(&key(n), &value(n)).unwrap())),
-        &mut || (0..count).for_each(|n| insert(n, n)),
-    );
+    row("load", &mut || (0..count).for_each(|n| drop(store.set(&key(n), &value(n)).unwrap())), &mut || {
+        (0..count).for_each(|n| insert(n, n))
+    });
     row(
         "get, uniform",
         &mut || {
@@ -151,21 +149,15 @@ fn compare(count: u64, path: &Path) -> Vec<Row> {
             }
         },
     );
-    row(
-        "overwrite",
-        &mut || order.iter().for_each(|&n| drop(store.set(&key(n), &value(n + 1)).unwrap())),
-        &mut || order.iter().for_each(|&n| insert(n, n + 1)),
-    );
-    row(
-        "delete half",
-        &mut || (0..count).step_by(2).for_each(|n| assert!(store.del(&key(n)).unwrap())),
-        &mut || {
-            for n in (0..count).step_by(2) {
-                let key = key(n);
-                map.shard(&key).write().unwrap().remove(key.as_slice());
-            }
-        },
-    );
+    row("overwrite", &mut || order.iter().for_each(|&n| drop(store.set(&key(n), &value(n + 1)).unwrap())), &mut || {
+        order.iter().for_each(|&n| insert(n, n + 1))
+    });
+    row("delete half", &mut || (0..count).step_by(2).for_each(|n| assert!(store.del(&key(n)).unwrap())), &mut || {
+        for n in (0..count).step_by(2) {
+            let key = key(n);
+            map.shard(&key).write().unwrap().remove(key.as_slice());
+        }
+    });
     rows
 }
 
@@ -224,7 +216,10 @@ fn main() {
         assert_eq!(store.len().unwrap(), count);
         let memory = resident_bytes().saturating_sub(before) as f64 / count as f64;
         let index = store.stats().unwrap().index_bytes as f64 / count as f64;
-        println!("open after {mode}: {:.1} ms, {index:.1} bytes of index a key, {memory:.1} of memory", time.as_secs_f64() * 1e3);
+        println!(
+            "open after {mode}: {:.1} ms, {index:.1} bytes of index a key, {memory:.1} of memory",
+            time.as_secs_f64() * 1e3
+        );
     }
     std::fs::remove_dir_all(&path).unwrap();
 }

@@ -190,8 +190,8 @@ impl<'a> Compactor<'a> {
             let is_here = |candidate| candidate == location;
             // A writer appends first and changes the index after, with the stripe locked all the while: only
             // who has the lock can tell a dead record from one that is about to live.
-            let is_present = self.index.find(&guard, hash, is_here).is_some()
-                || self.index.lock(hash).find(hash, is_here).is_some();
+            let is_present =
+                self.index.find(&guard, hash, is_here).is_some() || self.index.lock(hash).find(hash, is_here).is_some();
             let is_over = head.kind == Kind::Tombstone || head.is_expired(self.now_ms);
             let fate = match (is_present, is_over) {
                 (true, false) => Some(Fate::Live),
@@ -215,9 +215,9 @@ impl<'a> Compactor<'a> {
     /// Whether the index holds a record of `key`: it is newer than any that the index does not hold.
     fn is_superseded(&self, guard: &EpochGuard<'_>, hash: u64, key: &[u8]) -> bool {
         let is_of_key = |candidate| {
-            self.log.record(guard, candidate).is_some_and(|located| {
-                located.record.key() == key && located.record.head.kind == Kind::Set
-            })
+            self.log
+                .record(guard, candidate)
+                .is_some_and(|located| located.record.key() == key && located.record.head.kind == Kind::Set)
         };
         self.index.find(guard, hash, is_of_key).is_some()
     }

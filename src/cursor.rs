@@ -53,7 +53,8 @@ impl Cursor {
             let store = shared.enter()?;
             let Some(key) = self.keys.pop_front() else {
                 let Some(from) = self.next_hash else { return Ok(None) };
-                self.next_hash = store.collect_keys(store.guard(), from, &self.prefix, &mut self.keys, &mut self.damage);
+                self.next_hash =
+                    store.collect_keys(store.guard(), from, &self.prefix, &mut self.keys, &mut self.damage);
                 continue;
             };
             let value = &mut self.value;

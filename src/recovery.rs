@@ -83,8 +83,7 @@ impl Recovery<'_> {
         for (&id, entry) in &manifest.state().segments {
             if let Some(sealed) = entry.sealed {
                 let access = MapAccess::ReadOnly;
-                let opened =
-                    Segment::open(self.storage.as_ref(), store_id, id, entry.file_len, sealed.end, access)?;
+                let opened = Segment::open(self.storage.as_ref(), store_id, id, entry.file_len, sealed.end, access)?;
                 let segment = Arc::new(opened);
                 segment.set_sealed();
                 segment.note_punched();
@@ -101,10 +100,13 @@ impl Recovery<'_> {
         let clock_ms = unsealed.iter().map(|open| open.segment.clock_ms()).max().unwrap_or(0);
         let clock_ms = clock_ms.max(manifest.state().clock_ms);
         let (mut active, mut prepared) = (None, Vec::new());
-        let seqno_next;
+        let mut seqno_next;
         if let Some(closed) = manifest.state().closed {
             seqno_next = manifest.state().seqno_next;
-            for open in unsealed {
+            // Those whose place is known come first, so that no other takes it.
+            let (known, unknown): (Vec<_>, Vec<_>) =
+                unsealed.into_iter().partition(|open| slot_of(open.segment.id()).is_some());
+            for open in known.into_iter().chain(unknown) {
                 let is_active = open.segment.id() == closed.id;
                 let segment = Arc::new(open.segment.restart_at(if is_active { closed.end } else { HEAD_LEN as u64 }));
                 segments.insert(&segment, slot_of(segment.id()))?;
@@ -119,7 +121,7 @@ impl Recovery<'_> {
             let chain = find_end(unsealed, manifest.state().seqno_next)?;
             seqno_next = chain.seqno_next;
             if !self.config.is_read_only {
-                self.settle(&mut manifest, &chain)?;
+                seqno_next = self.settle(&mut manifest, &chain)?;
             }
             for (segment, end) in chain.kept {
                 let segment = Arc::new(segment.restart_at(end));
@@ -169,8 +171,9 @@ impl Recovery<'_> {
     /// Makes durable what is kept and says in the manifest where it ends (R10).
     ///
     /// What is not known durable is written once more, in place and byte for byte, because after a
-    /// failed sync the pages may look clean without being on the disk; then it is synced.
-    fn settle(&self, manifest: &mut Manifest, chain: &Chain) -> Result<()> {
+    /// failed sync the pages may look clean without being on the disk; then it is synced. Returns the
+    /// seqno from which the store goes on.
+    fn settle(&self, manifest: &mut Manifest, chain: &Chain) -> Result<u64> {
         let mut changes = Vec::new();
         let mut seqno_next = chain.seqno_next;
         for (segment, end) in &chain.kept {
@@ -188,7 +191,7 @@ impl Recovery<'_> {
             // What stays behind is swept on the next open (R7).
             let _ = self.storage.remove(&segment.name());
         }
-        Ok(())
+        Ok(seqno_next)
     }
 
     /// The index of all records of `replayed`, in whatever order they stand: the highest seqno wins (R2).

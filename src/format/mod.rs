@@ -10,8 +10,8 @@ pub mod checkpoint;
 mod hash;
 pub mod manifest;
 pub mod record;
-pub mod segment;
 mod seed;
+pub mod segment;
 
 pub use hash::KeyHasher;
 pub use seed::Seed;

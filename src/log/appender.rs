@@ -145,9 +145,9 @@ impl Log {
     ) -> Result<Vec<Written>> {
         self.check_writable()?;
         let members_len = batch.iter().try_fold(0_u64, |sum, append| sum.checked_add(append.len()));
-        let members_len = members_len.filter(|len| *len <= APPEND_BYTES_MAX).ok_or_else(|| {
-            Error::new(Status::TooLarge, format!("a batch takes more than {APPEND_BYTES_MAX} bytes"))
-        })?;
+        let members_len = members_len
+            .filter(|len| *len <= APPEND_BYTES_MAX)
+            .ok_or_else(|| Error::new(Status::TooLarge, format!("a batch takes more than {APPEND_BYTES_MAX} bytes")))?;
         let count = u32::try_from(batch.len())
             .map_err(|_| Error::new(Status::TooLarge, "a batch has more than 4294967295 operations"))?;
         let batch_head = Head {
@@ -320,6 +320,7 @@ impl Log {
     /// Seals the oldest full segment: syncs it, says so in the manifest, gives its unused room back.
     /// True if there was one.
     pub fn seal_next(&self) -> Result<bool> {
+        let _one_at_a_time = self.sealing.lock();
         let Some(full) = self.appender.lock().rotated.front().cloned() else { return Ok(false) };
         self.check_writable()?;
         self.sync_segment(&full, full.end())?;

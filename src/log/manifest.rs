@@ -288,7 +288,9 @@ fn write_new(storage: &dyn Storage, head: &ManifestHead, state: &ManifestState) 
         return Err(failed(source));
     }
     storage.rename(MANIFEST_NEW_NAME, MANIFEST_NAME).map_err(failed)?;
-    storage.sync_directory().map_err(|source| Error::new(Status::Io, format!("cannot sync the directory: {source}")))?;
+    storage
+        .sync_directory()
+        .map_err(|source| Error::new(Status::Io, format!("cannot sync the directory: {source}")))?;
     Ok((file, file_len, end))
 }
 

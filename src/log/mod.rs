@@ -12,7 +12,8 @@
 //!   L2. A segment is named by the manifest, durably, before its first record.
 //!   L3. Durable marks rise in log order: a segment is synced after the ones before it.
 //!
-//! Locks, in this order: an index stripe (never taken here) → `appender` → `segments` → `manifest`.
+//! Locks, in this order: an index stripe (never taken here) → `sealing` → `appender` → `segments` →
+//! `manifest`.
 //! `sync` has its own, held while none of the others is waited for.
 
 pub mod accounts;
@@ -121,6 +122,8 @@ pub struct Log {
     /// Set when there is something to prepare or to seal.
     work: Signal,
     appender: Mutex<Appender>,
+    /// Held while a segment is sealed: the keeper, a compaction and a close may all want to.
+    sealing: Mutex<()>,
     manifest: Mutex<Manifest>,
     sync: GroupSync,
     /// The first failure after which no write may be acknowledged (R11).
@@ -142,6 +145,7 @@ impl Log {
             segments,
             accounts,
             appender: Mutex::new(Appender::new(&config, active, prepared, seqno_next)),
+            sealing: Mutex::new(()),
             manifest: Mutex::new(manifest),
             sync: GroupSync::new(seqno_next - 1),
             work: Signal::default(),

@@ -153,14 +153,8 @@ mod tests {
         let mut file = vec![0; HEAD_LEN];
         put(&mut file, seed, head(Kind::Set, false, b"a", b"1", 1), b"a", b"1");
         let members = record::record_len(1, 1) + record::record_len(1, 0);
-        let batch = Head {
-            kind: Kind::Batch,
-            is_in_batch: false,
-            key_len: 0,
-            value_len: 2,
-            seqno: 2,
-            expires_at_ms: members,
-        };
+        let batch =
+            Head { kind: Kind::Batch, is_in_batch: false, key_len: 0, value_len: 2, seqno: 2, expires_at_ms: members };
         put(&mut file, seed, batch, b"", b"");
         put(&mut file, seed, head(Kind::Set, true, b"b", b"2", 2), b"b", b"2");
         put(&mut file, seed, head(Kind::Tombstone, true, b"c", b"", 3), b"c", b"");
@@ -190,8 +184,8 @@ mod tests {
             let mut torn = file[..len].to_vec();
             torn.resize(file.len(), 0);
             let (found, _, stop) = seqnos(&torn, seed);
-            assert!(stop.is_some());
             // Trailing zeros may belong to a record: then it is whole although it was cut.
+            assert!(stop.is_some() || torn == file, "{len}");
             assert!([vec![], vec![1], vec![1, 2, 3], vec![1, 2, 3, 4]].contains(&found), "{len}: {found:?}");
         }
     }

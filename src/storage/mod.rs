@@ -20,8 +20,11 @@ mod disk;
 mod map;
 #[doc(hidden)]
 pub mod sim;
+mod thread;
 
 pub use disk::DiskStorage;
+pub use thread::spawn;
+
 pub use map::{AppendMap, Claim, Map, MapAccess};
 pub use sim::SimulatedStorage;
 

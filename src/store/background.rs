@@ -167,9 +167,8 @@ impl Inner {
 
     /// The segments with the largest dead share, as many as one output segment can hold the rest of.
     fn worst(&self, sealed: &[Arc<Segment>], floor: u64) -> Vec<Arc<Segment>> {
-        let share = |segment: &Arc<Segment>| {
-            reclaimable_bytes(segment, floor) as f64 / (segment.record_bytes().max(1)) as f64
-        };
+        let share =
+            |segment: &Arc<Segment>| reclaimable_bytes(segment, floor) as f64 / (segment.record_bytes().max(1)) as f64;
         let mut sorted: Vec<_> = sealed.iter().map(|segment| (share(segment), segment)).collect();
         sorted.sort_by(|a, b| b.0.total_cmp(&a.0));
         let mut kept_bytes = 0;

@@ -145,11 +145,7 @@ impl Inner {
     }
 
     #[cold]
-    fn settled_version<'g>(
-        &self,
-        guard: &'g EpochGuard<'_>,
-        mut version: Version<'g>,
-    ) -> Result<Option<Version<'g>>> {
+    fn settled_version<'g>(&self, guard: &'g EpochGuard<'_>, mut version: Version<'g>) -> Result<Option<Version<'g>>> {
         while self.may_be_unsettled(&version) {
             match self.unsettled.shown_instead(version.location) {
                 None => break,

@@ -21,7 +21,7 @@ use crate::log::segment::segment_id;
 use crate::log::{Log, LogConfig, Manifest};
 use crate::options::{Options, SEGMENT_BYTES_MIN};
 use crate::recovery::Recovery;
-use crate::storage::{LockError, LockGuard, MapAccess, Storage};
+use crate::storage::{self, LockError, LockGuard, MapAccess, Storage};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -158,10 +158,7 @@ impl Store {
 fn start(inner: &Arc<Inner>) -> Result<Vec<thread::JoinHandle<()>>> {
     let spawn = |name: &str, run: fn(&Inner)| {
         let inner = Arc::clone(inner);
-        thread::Builder::new()
-            .name(name.to_owned())
-            .spawn(move || run(&inner))
-            .map_err(|source| Error::from_io("start a background thread", &source))
+        storage::spawn(name, move || run(&inner)).map_err(|source| Error::from_io("start a background thread", &source))
     };
     let keeper = spawn("larder-keeper", run_keeper)?;
     match spawn("larder-cleaner", run_cleaner) {
@@ -251,9 +248,8 @@ impl Inner {
         let active = self.log.active_segment();
         let seqno_next = self.log.seqno_next();
         let mut segments = self.log.segments().all();
-        segments.retain(|segment| {
-            segment.is_sealed() || active.as_ref().is_some_and(|active| active.id() == segment.id())
-        });
+        segments
+            .retain(|segment| segment.is_sealed() || active.as_ref().is_some_and(|active| active.id() == segment.id()));
         let segments: Vec<_> = segments.iter().map(|segment| segment.as_ref()).collect();
         // A cache: without it the next open replays the log.
         let _ = checkpoint::write(&self.log, &self.index, &segments, seqno_next);
