@@ -87,11 +87,6 @@ impl Accounts {
         (self.live_count.load(Ordering::Relaxed).max(0) as u64).saturating_sub(expired)
     }
 
-    /// Keys whose time is over at `now_ms` but that are still in the index, roughly.
-    pub fn overdue_count(&self, now_ms: u64) -> u64 {
-        self.expiring.iter().map(|s| s.lock().range(..=now_ms / 1_000).map(|(_, n)| n).sum::<u64>()).sum()
-    }
-
     /// Bytes of live records.
     pub fn live_bytes(&self) -> u64 {
         self.live_bytes.load(Ordering::Relaxed).max(0) as u64

@@ -335,7 +335,7 @@ impl Log {
     /// it stays.
     pub fn rotate_active(&self, epochs: &Epochs) -> Result<()> {
         let mut appender = self.appender.lock();
-        if !appender.active.as_ref().is_some_and(|active| active.dead_bytes() > 0) {
+        if appender.active.as_ref().is_none_or(|active| active.dead_bytes() == 0) {
             return Ok(());
         }
         match self.rotate(epochs, &mut appender, 0, Priority::Ordinary) {
@@ -381,11 +381,5 @@ impl Log {
     /// Segments that sets are written to or will be: not to be compacted.
     pub fn active_segment(&self) -> Option<Arc<Segment>> {
         self.appender.lock().active.clone()
-    }
-
-    /// Bytes of segments that are reserved ahead and hold nothing yet.
-    pub fn reserved_bytes(&self) -> u64 {
-        let appender = self.appender.lock();
-        appender.prepared.iter().chain(&appender.reserve).map(|segment| segment.file_len()).sum()
     }
 }

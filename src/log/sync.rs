@@ -78,11 +78,6 @@ impl Log {
         self.sync_through(last)
     }
 
-    /// The highest seqno that is known durable.
-    pub fn durable_seqno(&self) -> u64 {
-        self.sync.state.lock().durable_seqno
-    }
-
     /// Syncs what is published, in log order (L3); the last seqno of it.
     fn sync_published(&self) -> Result<u64> {
         let (rotated, active, seqno) = {

@@ -1,4 +1,4 @@
-//! Threads that a guest may start: they leave the host's signals alone.
+//! Threads that a guest may start, and the clock they pace themselves by.
 //!
 //! A handler of the host must not run on a thread that the host does not know: its stack is small, and
 //! runtimes such as Go's look for state of their own there. So every signal is blocked on it.
@@ -6,6 +6,24 @@
 use std::io;
 use std::mem::MaybeUninit;
 use std::thread::{Builder, JoinHandle};
+use std::time::{Duration, Instant};
+
+/// A moment, for waiting and pacing only: what is stored goes by [`super::Storage::now_ms`].
+#[derive(Clone, Copy)]
+pub struct Moment(Instant);
+
+#[allow(clippy::disallowed_methods)]
+impl Moment {
+    /// This moment.
+    pub fn now() -> Self {
+        Self(Instant::now())
+    }
+
+    /// The time since then.
+    pub fn elapsed(&self) -> Duration {
+        self.0.elapsed()
+    }
+}
 
 /// Starts a thread on which no signal handler runs.
 pub fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {

@@ -53,7 +53,8 @@ pub(crate) struct Inner {
     pub(crate) compaction: Mutex<Option<Sweep>>,
     /// Long work ends early.
     pub(crate) is_closing: AtomicBool,
-    pub(crate) lock: Option<Box<dyn LockGuard>>,
+    /// Dropped last: whoever opens the store next finds all of this gone.
+    pub(crate) _lock: Option<Box<dyn LockGuard>>,
 }
 
 /// A version of a key: where it is, and the record.

@@ -21,12 +21,12 @@ use crate::log::segment::segment_id;
 use crate::log::{Log, LogConfig, Manifest};
 use crate::options::{Options, SEGMENT_BYTES_MIN};
 use crate::recovery::Recovery;
-use crate::storage::{self, LockError, LockGuard, MapAccess, Storage};
+use crate::storage::{self, LockError, LockGuard, MapAccess, Moment, Storage};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// What only tests change.
 #[doc(hidden)]
@@ -147,7 +147,7 @@ impl Store {
             pinned_views: Arc::new(AtomicU64::new(0)),
             compaction: Mutex::new(None),
             is_closing: AtomicBool::new(false),
-            lock,
+            _lock: lock,
         });
         let threads = if options.read_only || !tuning.has_background { Vec::new() } else { start(&inner)? };
         let shared = Shared { gate: Gate::new(epochs, inner), threads: Mutex::new(threads) };
@@ -174,13 +174,13 @@ fn start(inner: &Arc<Inner>) -> Result<Vec<thread::JoinHandle<()>>> {
 
 fn run_keeper(inner: &Inner) {
     let interval = inner.sync_interval();
-    let mut synced_at = now();
+    let mut synced_at = Moment::now();
     while !inner.is_closing.load(Ordering::Acquire) {
         let until_sync = interval.map(|interval| interval.saturating_sub(synced_at.elapsed()));
         inner.log.work().wait(until_sync.unwrap_or(background::TICK).min(background::TICK));
         let is_sync_due = interval.is_some_and(|interval| synced_at.elapsed() >= interval);
         if is_sync_due {
-            synced_at = now();
+            synced_at = Moment::now();
         }
         inner.keep(is_sync_due);
     }
@@ -198,12 +198,6 @@ fn run_cleaner(inner: &Inner) {
             rest(background::TICK / 2);
         }
     }
-}
-
-/// Only for the pace of the background; what is stored goes by `Storage::now_ms`.
-#[allow(clippy::disallowed_methods)]
-fn now() -> Instant {
-    Instant::now()
 }
 
 impl Shared {

@@ -14,6 +14,14 @@ use crate::options::SyncMode;
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 
+/// A write on its way into the index.
+#[derive(Clone, Copy)]
+struct Indexed {
+    hash: u64,
+    kind: Kind,
+    written: Written,
+}
+
 impl Inner {
     fn is_always(&self) -> bool {
         self.options.sync == SyncMode::Always
@@ -61,12 +69,11 @@ impl Inner {
         &self,
         guard: &EpochGuard<'_>,
         stripe: &mut Stripe<'_>,
-        hash: u64,
         present: Option<&Version<'_>>,
-        written: &Written,
-        kind: Kind,
+        new: &Indexed,
         is_settled: bool,
     ) {
+        let Indexed { hash, kind, written } = *new;
         let accounts = self.log.accounts();
         if !is_settled {
             self.unsettled.add(written.location, present.map(|version| version.location));
@@ -106,25 +113,24 @@ impl Inner {
     ) -> Result<u64> {
         let priority = if append.kind == Kind::Tombstone { Priority::Reclaiming } else { Priority::Ordinary };
         let written = self.log.append(guard, append, priority)?;
-        self.point_index(guard, &mut stripe, hash, present, &written, append.kind, !self.is_always());
+        let new = Indexed { hash, kind: append.kind, written };
+        self.point_index(guard, &mut stripe, present, &new, !self.is_always());
         drop(stripe);
-        self.settle(&[(hash, append.kind, written)], is_synced)?;
+        self.settle(&[new], is_synced)?;
         Ok(written.seqno)
     }
 
     /// Waits until the writes may be acknowledged, and lets readers see them.
-    fn settle(&self, writes: &[(u64, Kind, Written)], is_synced: bool) -> Result<()> {
-        let Some((_, _, last)) = writes.last() else { return Ok(()) };
+    fn settle(&self, writes: &[Indexed], is_synced: bool) -> Result<()> {
+        let Some(last) = writes.last() else { return Ok(()) };
         if self.is_always() || is_synced {
-            self.log.sync_through(last.seqno)?;
+            self.log.sync_through(last.written.seqno)?;
         }
         if self.is_always() {
-            for (hash, kind, written) in writes {
-                if *kind == Kind::Tombstone {
-                    self.index.lock(*hash).remove(*hash, written.location);
-                }
+            for write in writes.iter().filter(|write| write.kind == Kind::Tombstone) {
+                self.index.lock(write.hash).remove(write.hash, write.written.location);
             }
-            self.unsettled.settle(writes.iter().map(|(_, _, written)| written.location));
+            self.unsettled.settle(writes.iter().map(|write| write.written.location));
         }
         Ok(())
     }
@@ -255,23 +261,18 @@ impl Inner {
         let priority = if is_freeing { Priority::Reclaiming } else { Priority::Ordinary };
         let written = self.log.append_batch(guard, &appends, priority)?;
         self.unsettled.open_batch();
-        for ((append, hash), written) in appends.iter().zip(&hashes).zip(&written) {
+        let mut writes = Vec::with_capacity(ops.len());
+        for ((append, hash), written) in appends.iter().zip(&hashes).zip(written) {
+            let new = Indexed { hash: *hash, kind: append.kind, written };
             let stripe = stripes.stripe(*hash);
             let present = self.present(guard, stripe, append.key, *hash);
-            self.point_index(guard, stripe, *hash, present.as_ref(), written, append.kind, false);
+            self.point_index(guard, stripe, present.as_ref(), &new, false);
+            writes.push(new);
         }
-        let writes: Vec<(u64, Kind, Written)> = hashes
-            .iter()
-            .zip(&appends)
-            .zip(&written)
-            .map(|((hash, append), written)| (*hash, append.kind, *written))
-            .collect();
         if !self.is_always() {
-            self.unsettled.settle(written.iter().map(|written| written.location));
-            for (hash, kind, written) in &writes {
-                if *kind == Kind::Tombstone {
-                    stripes.stripe(*hash).remove(*hash, written.location);
-                }
+            self.unsettled.settle(writes.iter().map(|write| write.written.location));
+            for write in writes.iter().filter(|write| write.kind == Kind::Tombstone) {
+                stripes.stripe(write.hash).remove(write.hash, write.written.location);
             }
         }
         self.unsettled.close_batch();
