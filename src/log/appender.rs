@@ -87,6 +87,8 @@ pub(super) struct Appender {
     pub(super) rotated: VecDeque<Arc<Segment>>,
     pub(super) seqno_next: u64,
     segment_bytes_next: u64,
+    /// When the last segment was prepared.
+    prepared_ms: u64,
 }
 
 /// Room in the log with its seqno.
@@ -115,6 +117,7 @@ impl Appender {
             reserve,
             rotated: VecDeque::new(),
             seqno_next,
+            prepared_ms: 0,
         }
     }
 }
@@ -301,20 +304,32 @@ impl Log {
             let appender = self.appender.lock();
             (appender.prepared.is_empty(), appender.reserve.is_none(), appender.segment_bytes_next)
         };
+        if lacks_prepared {
+            let prepared = self.make_listed_segment(epochs, file_len, 0)?;
+            let now_ms = self.storage.now_ms();
+            let mut appender = self.appender.lock();
+            let elapsed_ms = now_ms.saturating_sub(appender.prepared_ms).max(1);
+            appender.prepared_ms = now_ms;
+            appender.segment_bytes_next = self.segment_bytes_after(file_len, elapsed_ms);
+            appender.prepared.push_back(prepared);
+            return Ok(true);
+        }
         if lacks_reserve {
             let reserve_bytes = self.config.reserve_bytes();
             let reserve = self.make_listed_segment(epochs, reserve_bytes, reserve_bytes)?;
             self.appender.lock().reserve = Some(reserve);
             return Ok(true);
         }
-        if lacks_prepared {
-            let prepared = self.make_listed_segment(epochs, file_len, 0)?;
-            let mut appender = self.appender.lock();
-            appender.segment_bytes_next = (file_len * 2).min(self.config.segment_bytes);
-            appender.prepared.push_back(prepared);
-            return Ok(true);
-        }
         Ok(false)
+    }
+
+    /// Size of the segment after one of `file_len` bytes that was needed within `elapsed_ms`: as large as
+    /// the store and its pace ask for, so that a small store does not take much room (segments double at
+    /// most, and take a quarter of what is live or an eighth of a second of writing).
+    fn segment_bytes_after(&self, file_len: u64, elapsed_ms: u64) -> u64 {
+        let by_pace = file_len.saturating_mul(125) / elapsed_ms;
+        let wanted = (self.accounts.live_bytes() / 4).max(by_pace).min(file_len * 2);
+        wanted.clamp(self.config.segment_bytes_first, self.config.segment_bytes).next_multiple_of(4096)
     }
 
     /// Seals the oldest full segment: syncs it, says so in the manifest, gives its unused room back.

@@ -43,6 +43,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use sync::GroupSync;
 
+/// The longest that a set waits because the store is crowded.
+const CROWDED_WAIT: Duration = Duration::from_millis(5);
+
 /// What the log is told once, when it is opened.
 #[derive(Clone, Debug)]
 pub struct LogConfig {
@@ -101,6 +104,20 @@ impl Signal {
         self.changed.notify_one();
     }
 
+    /// Waits until `is_over`, which whoever changes it announces by `notify_all`, or for `timeout`.
+    pub fn wait_until(&self, timeout: Duration, is_over: impl Fn() -> bool) {
+        let mut is_set = self.is_set.lock();
+        if !is_over() {
+            self.changed.wait_for(&mut is_set, timeout);
+        }
+    }
+
+    /// Wakes everybody who waits in `wait_until`.
+    pub fn notify_all(&self) {
+        let _is_set = self.is_set.lock();
+        self.changed.notify_all();
+    }
+
     /// Waits for `notify`, or for `timeout`.
     pub fn wait(&self, timeout: Duration) {
         let mut is_set = self.is_set.lock();
@@ -121,6 +138,9 @@ pub struct Log {
     accounts: Accounts,
     /// Set when there is something to prepare or to seal.
     work: Signal,
+    /// Whether sets have to wait for space to be reclaimed, and the end of that.
+    is_crowded: AtomicBool,
+    room: Signal,
     appender: Mutex<Appender>,
     /// Held while a segment is sealed: the keeper, a compaction and a close may all want to.
     sealing: Mutex<()>,
@@ -149,6 +169,8 @@ impl Log {
             manifest: Mutex::new(manifest),
             sync: GroupSync::new(seqno_next - 1),
             work: Signal::default(),
+            is_crowded: AtomicBool::new(false),
+            room: Signal::default(),
             failure: Mutex::new(None),
             has_failed: AtomicBool::new(false),
             syncs: AtomicU64::new(0),
@@ -179,6 +201,21 @@ impl Log {
     /// Set when there is something to prepare or to seal.
     pub fn work(&self) -> &Signal {
         &self.work
+    }
+
+    /// Says whether the store takes more space than it may, so that sets give compaction time.
+    pub fn set_crowded(&self, is_crowded: bool) {
+        if self.is_crowded.swap(is_crowded, Ordering::AcqRel) && !is_crowded {
+            self.room.notify_all();
+        }
+    }
+
+    /// Holds a set up for a moment if the store is crowded. The caller holds no lock.
+    #[inline]
+    pub fn wait_for_room(&self) {
+        if self.is_crowded.load(Ordering::Relaxed) {
+            self.room.wait_until(CROWDED_WAIT, || !self.is_crowded.load(Ordering::Acquire));
+        }
     }
 
     /// Syncs of the log so far.

@@ -212,12 +212,13 @@ impl Segment {
         self.durable.load(Ordering::Acquire)
     }
 
-    /// Whether no record will be added.
+    /// Whether no record will be added; then its map is read-only.
     pub fn is_sealed(&self) -> bool {
         self.is_sealed.load(Ordering::Acquire)
     }
 
     pub(crate) fn set_sealed(&self) {
+        self.map.protect();
         self.is_sealed.store(true, Ordering::Release);
     }
 

@@ -31,14 +31,18 @@ pub enum MapAccess {
 }
 
 /// What keeps mapped memory valid: dropped last.
-pub(super) trait Backing: Send + Sync {}
+pub(super) trait Backing: Send + Sync {
+    /// From now on a store through the map is a fault. Failing to arrange that is no error: it
+    /// only guards against strangers' stores.
+    fn protect(&self) {}
+}
 
 /// A mapped file: a base address, a length, and whatever keeps them valid.
 pub struct Map {
     base: NonNull<u8>,
     len: usize,
     access: MapAccess,
-    _backing: Arc<dyn Backing>,
+    backing: Arc<dyn Backing>,
 }
 
 // SAFETY: the base address is valid for `len` bytes as long as the backing lives, wherever it is
@@ -56,7 +60,7 @@ impl Map {
     /// so) until `backing` is dropped, and nobody else in this process may store there.
     pub(super) unsafe fn new(base: NonNull<u8>, len: usize, access: MapAccess, backing: Arc<dyn Backing>) -> Self {
         debug_assert_eq!(base.as_ptr() as usize % 8, 0);
-        Self { base, len, access, _backing: backing }
+        Self { base, len, access, backing }
     }
 
     /// Length in bytes.
@@ -85,6 +89,7 @@ pub struct AppendMap {
     published: AtomicUsize,
     /// Set when a claim was dropped unpublished: nothing behind it can ever be published.
     broken: AtomicBool,
+    is_protected: AtomicBool,
 }
 
 impl AppendMap {
@@ -102,6 +107,7 @@ impl AppendMap {
             tail: AtomicUsize::new(published),
             published: AtomicUsize::new(published),
             broken: AtomicBool::new(false),
+            is_protected: AtomicBool::new(false),
         }
     }
 
@@ -166,7 +172,16 @@ impl AppendMap {
         // SAFETY: in bounds and aligned (asserted above, and `Map::new` asks for an aligned base);
         // never lent as `&[u8]` (`read` and `claim` exclude it), so every access is atomic.
         let word = unsafe { &*self.map.base.as_ptr().add(offset).cast::<AtomicU64>() };
-        MapWord { word, writable: self.map.access == MapAccess::ReadWrite }
+        let writable = self.map.access == MapAccess::ReadWrite && !self.is_protected.load(Ordering::Acquire);
+        MapWord { word, writable }
+    }
+
+    /// Ends all writing: there is no free room any more, words keep their values, and a stray store of
+    /// the host program is a fault of its own instead of damage. Everything claimed must be published.
+    pub fn protect(&self) {
+        assert_eq!(self.tail(), self.published(), "a claim is still being filled");
+        self.is_protected.store(true, Ordering::Release);
+        self.map.backing.protect();
     }
 
     /// Claims the next `len` bytes for one writer, or `None` if they do not fit.
@@ -175,6 +190,9 @@ impl AppendMap {
     /// order (of sequence numbers) makes them under its own lock.
     pub fn claim(&self, len: usize) -> Option<Claim<'_>> {
         assert_eq!(self.map.access, MapAccess::ReadWrite, "a claim in a read-only map");
+        if self.is_protected.load(Ordering::Acquire) {
+            return None;
+        }
         let mut start = self.tail.load(Ordering::Relaxed);
         loop {
             let end = start.checked_add(len).filter(|end| *end <= self.map.len)?;

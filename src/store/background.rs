@@ -44,9 +44,24 @@ impl Inner {
             if is_sync_due {
                 self.log.sync_all()?;
             }
-            while self.log.seal_next()? {}
+            while self.log.seal_next()? {
+                self.judge_space();
+            }
             Ok(())
         });
+        self.judge_space();
+    }
+
+    /// Slows sets down while the store takes more space than it may and compaction could change that.
+    fn judge_space(&self) {
+        let segments = self.log.segments().all();
+        let live_bytes = self.log.accounts().live_bytes();
+        let file_bytes: u64 = segments.iter().map(|segment| segment.disk_bytes()).sum();
+        let dead_bytes: u64 = segments.iter().map(|segment| segment.dead_bytes()).sum();
+        let allowed_bytes = live_bytes + live_bytes / 2 + 2 * self.log.config().segment_bytes;
+        let can_shrink = dead_bytes > live_bytes / 4 + self.log.config().segment_bytes_first;
+        let is_auto = self.options.compaction == CompactionMode::Auto && !self.is_closing.load(Ordering::Relaxed);
+        self.log.set_crowded(is_auto && can_shrink && file_bytes > allowed_bytes && self.log.check_writable().is_ok());
     }
 
     /// One step of the cleaner; true if there may be more to do at once.
@@ -117,6 +132,7 @@ impl Inner {
         };
         if let Some(done) = done {
             self.count(&done);
+            self.judge_space();
         }
         Ok(done.is_some_and(|done| done.segments > 0))
     }

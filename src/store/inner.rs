@@ -20,7 +20,7 @@ use crate::expiry::Clock;
 use crate::format::KeyHasher;
 use crate::format::record::{HEAD_LEN, Kind};
 use crate::index::{Index, Location};
-use crate::log::{Located, Log};
+use crate::log::{Located, Log, Signal};
 use crate::options::{Options, SyncMode, VerifyReads};
 use crate::stats::Stats;
 use crate::storage::LockGuard;
@@ -51,6 +51,8 @@ pub(crate) struct Inner {
     pub(crate) pinned_views: Arc<AtomicU64>,
     /// Held by whoever compacts; the sweep that is under way.
     pub(crate) compaction: Mutex<Option<Sweep>>,
+    /// What the cleaner rests on.
+    pub(crate) rest: Signal,
     /// Long work ends early.
     pub(crate) is_closing: AtomicBool,
     /// Dropped last: whoever opens the store next finds all of this gone.

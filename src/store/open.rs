@@ -18,7 +18,7 @@ use crate::format::KeyHasher;
 use crate::format::manifest::Change;
 use crate::log::manifest::is_own_name;
 use crate::log::segment::segment_id;
-use crate::log::{Log, LogConfig, Manifest};
+use crate::log::{Log, LogConfig, Manifest, Signal};
 use crate::options::{Options, SEGMENT_BYTES_MIN};
 use crate::recovery::Recovery;
 use crate::storage::{self, LockError, LockGuard, MapAccess, Moment, Storage};
@@ -146,6 +146,7 @@ impl Store {
             counters: Counters::default(),
             pinned_views: Arc::new(AtomicU64::new(0)),
             compaction: Mutex::new(None),
+            rest: Signal::default(),
             is_closing: AtomicBool::new(false),
             _lock: lock,
         });
@@ -187,10 +188,10 @@ fn run_keeper(inner: &Inner) {
 }
 
 fn run_cleaner(inner: &Inner) {
-    // Sleeping in short turns, so that a close never waits long.
+    // A close ends the rest, and lets no other begin.
     let mut rest = |duration: Duration| {
         if !inner.is_closing.load(Ordering::Acquire) {
-            thread::sleep(duration);
+            inner.rest.wait(duration);
         }
     };
     while !inner.is_closing.load(Ordering::Acquire) {
@@ -207,6 +208,7 @@ impl Shared {
             let inner = self.enter()?;
             inner.is_closing.store(true, Ordering::Release);
             inner.log.work().notify();
+            inner.rest.notify();
         }
         let threads = std::mem::take(&mut *self.threads.lock());
         for thread in threads {

@@ -155,6 +155,7 @@ impl Inner {
         Self::check_key(key)?;
         Self::check_value(value)?;
         self.log.check_writable()?;
+        self.log.wait_for_room();
         let hash = self.hasher.hash(key);
         let stripe = self.index.lock(hash);
         let present = self.present(guard, &stripe, key, hash);
@@ -227,6 +228,7 @@ impl Inner {
             }
         }
         self.log.check_writable()?;
+        self.log.wait_for_room();
         if ops.is_empty() {
             return if is_synced { self.log.sync_all() } else { Ok(()) };
         }

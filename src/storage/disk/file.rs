@@ -114,16 +114,22 @@ impl File for DiskFile {
         // SAFETY: page-aligned; valid for `len` bytes until `pages` is unmapped, which the backing
         // does when it is dropped; the file is that long (checked above) and never shortened (ST2);
         // whoever maps for stores is the only one to do so (the store's lock, `log`).
-        Ok(unsafe { Map::new(base, len, access, Arc::new(Pages { _pages: pages })) })
+        Ok(unsafe { Map::new(base, len, access, Arc::new(Pages { pages })) })
     }
 }
 
 /// Mapped pages, unmapped when dropped.
 struct Pages {
-    _pages: MmapRaw,
+    pages: MmapRaw,
 }
 
-impl Backing for Pages {}
+impl Backing for Pages {
+    fn protect(&self) {
+        // SAFETY: exactly the pages of a live map of our own. `AppendMap::protect` has seen to it that
+        // nobody of ours stores there from now on; a refusal leaves the map as it was.
+        unsafe { libc::mprotect(self.pages.as_mut_ptr().cast(), self.pages.len(), libc::PROT_READ) };
+    }
+}
 
 /// What a map of no bytes lives on.
 struct NoPages;
