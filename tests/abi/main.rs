@@ -16,6 +16,15 @@ fn source_dir() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
+/// A committed file that is made from something else. With `LARDER_BLESS=1` it is made anew first.
+fn committed_text(path: &str, make: impl FnOnce() -> String) -> String {
+    let path = source_dir().join(path);
+    if std::env::var_os("LARDER_BLESS").is_some_and(|value| value == "1") {
+        std::fs::write(&path, make()).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    }
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
 /// The shared library that cargo built for this very test run.
 fn built_library() -> PathBuf {
     let test_program = std::env::current_exe().expect("the test's own path");
