@@ -97,8 +97,9 @@ pub unsafe extern "C" fn larder_open(
 ///
 /// Threads: any. Blocks: waits for the disk and for calls under way.
 /// Returns: `LARDER_OK`; `LARDER_CLOSED` for a second close and `LARDER_FORKED` in a forked child, both
-/// without effect; what the last sync returned, `LARDER_IO` or `LARDER_NO_SPACE`: the store is closed,
-/// and not everything may be durable; `LARDER_INVALID_ARGUMENT`, `LARDER_PANIC`. Since 0.1.0.
+/// without effect; what the last sync returned, or the failure that made the store refuse writes before:
+/// `LARDER_IO`, `LARDER_NO_SPACE`, `LARDER_CORRUPT`, `LARDER_PANIC`: the store is closed, and what was not
+/// durable before the call may be lost by a power cut; `LARDER_INVALID_ARGUMENT`. Since 0.1.0.
 ///
 /// # Safety
 ///

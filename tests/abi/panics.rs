@@ -30,8 +30,10 @@ int main(int argc, char **argv) {
     EXPECT(larder_test_panic(db, &err) == LARDER_PANIC && strstr(err.message, "forced") != NULL);
     EXPECT(larder_set(db, "k", 1, "w", 1, &err) == LARDER_READ_ONLY && err.message[0] != 0);
     EXPECT(larder_get_into(db, "k", 1, buffer, sizeof buffer, &need, &err) == LARDER_OK && buffer[0] == 'v');
-    EXPECT(larder_close(db, &err) == LARDER_OK);
+    EXPECT(larder_close(db, &err) == LARDER_PANIC && strstr(err.message, "forced") != NULL);
+    EXPECT(larder_close(db, &err) == LARDER_CLOSED);
     EXPECT(larder_open(argv[1], options, &db, &err) == LARDER_OK);
+    EXPECT(larder_get_into(db, "k", 1, buffer, sizeof buffer, &need, &err) == LARDER_OK && buffer[0] == 'v');
     EXPECT(larder_set(db, "k", 1, "w", 1, &err) == LARDER_OK);
     EXPECT(larder_close(db, &err) == LARDER_OK);
   }
