@@ -194,9 +194,9 @@
 /**
  * An open store. Made by `larder_open`, for any thread at any time, and consumed by `larder_close`:
  * after that every call on it, a second close too, returns `LARDER_CLOSED` and has no effect. For that
- * a shell of at most 64 bytes, and what the C library's allocator adds, stays allocated for each
- * store that was ever opened; maps, files, threads and memory of the store itself do not. In a forked
- * child every call on it returns `LARDER_FORKED`.
+ * a shell of less than 4 KiB of memory stays allocated for each store that was ever opened, and is not
+ * used again; maps, files, threads, index and all else of the store do not stay. In a forked child
+ * every call on it returns `LARDER_FORKED`.
  */
 typedef struct larder larder;
 

@@ -48,3 +48,21 @@ fn succeed(command: &mut Command) -> Output {
     );
     output
 }
+
+/// Compiles a C program against the header, links it with `library`, and runs it in a process of its own
+/// with the path of a store that is not there yet. It has to succeed and to say nothing.
+fn run_c_program(library: &Path, source: &str) {
+    let dir = calls::WorkDir::new();
+    // The loader looks for the SONAME.
+    let soname = dir.path().join("liblarder.so.0");
+    std::os::unix::fs::symlink(library, &soname).expect("a link");
+    let source_path = dir.path().join("program.c");
+    let program = dir.path().join("program");
+    std::fs::write(&source_path, source).expect("the program's source");
+    let mut cc = Command::new("cc");
+    cc.args(["-std=c99", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-I"]).arg(source_dir().join("include"));
+    cc.arg("-o").args([&program, &source_path, &soname]).arg(format!("-Wl,-rpath,{}", dir.path().display()));
+    succeed(&mut cc);
+    let output = succeed(Command::new(&program).arg(dir.path().join("store")));
+    assert!(output.stdout.is_empty() && output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+}
