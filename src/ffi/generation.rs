@@ -79,6 +79,7 @@ fn published_word() -> &'static AtomicU64 {
 
 /// A page that a child finds zeroed; `None` if the kernel does not know how.
 #[cfg(any(target_os = "linux", target_os = "android"))]
+#[allow(clippy::disallowed_methods)] // Anonymous memory: the rule is about maps of files.
 fn wiped_page() -> Option<*mut AtomicU64> {
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
     let protection = libc::PROT_READ | libc::PROT_WRITE;

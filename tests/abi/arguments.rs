@@ -25,7 +25,8 @@ fn every_call_succeeds_with_and_without_an_error() {
             // SAFETY: the table's pointers are live and of their kind.
             unsafe {
                 let status = (call.run)(&pointers, if with_error { &raw mut err } else { null_mut() });
-                assert_eq!(status, LARDER_OK, "{}: {}", call.name, status_name(status));
+                let said = if with_error { message(&err) } else { "" };
+                assert_eq!(status, LARDER_OK, "{}: {} {said}", call.name, status_name(status));
                 give_back(call, &pointers);
             }
             if with_error {

@@ -1,9 +1,9 @@
 //! The built `liblarder.so`: its SONAME and what it exports. The file is checked, not the build's flags:
 //! cargo sets no SONAME, and a linker may ignore a version script without a word.
 
-use super::{built_library, source_dir, succeed};
-use std::fs;
+use super::{built_library, committed_text, succeed};
 use std::process::Command;
+use std::sync::OnceLock;
 
 /// What `nm` says the library defines for others.
 fn exported() -> Vec<String> {
@@ -13,6 +13,12 @@ fn exported() -> Vec<String> {
         listing.lines().filter_map(|line| line.split(' ').next()).map(ToOwned::to_owned).collect();
     names.sort_unstable();
     names
+}
+
+/// The list of exported symbols in the tree; written anew first if that is what was asked for.
+pub fn committed_symbols() -> &'static str {
+    static COMMITTED: OnceLock<String> = OnceLock::new();
+    COMMITTED.get_or_init(|| committed_text("include/symbols.txt", || exported().join("\n") + "\n"))
 }
 
 #[test]
@@ -28,12 +34,7 @@ fn the_soname_is_liblarder_so_and_the_abi_version() {
 #[test]
 #[cfg(all(target_os = "linux", not(feature = "test-panic")))]
 fn the_library_exports_the_committed_symbols_and_no_others() {
-    let path = source_dir().join("include/symbols.txt");
     let exported = exported();
-    if std::env::var_os("LARDER_BLESS").is_some_and(|value| value == "1") {
-        fs::write(&path, exported.join("\n") + "\n").expect("the list can be written");
-    }
-    let committed = fs::read_to_string(&path).expect("include/symbols.txt");
-    assert_eq!(exported, committed.lines().collect::<Vec<_>>());
+    assert_eq!(exported, committed_symbols().lines().collect::<Vec<_>>());
     assert!(exported.iter().all(|name| name.starts_with("larder_")), "{exported:?}");
 }

@@ -4,7 +4,7 @@
 //! and a C program is linked with it: so the guard is proved through the same `extern "C"` boundary and
 //! the same panic strategy that a product has.
 
-use super::{source_dir, succeed};
+use super::{run_c_program, source_dir, succeed};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -24,17 +24,17 @@ int main(int argc, char **argv) {
   EXPECT(larder_test_panic(NULL, &err) == LARDER_PANIC);
   EXPECT(err.status == LARDER_PANIC && strstr(err.message, "forced") != NULL);
   EXPECT(larder_test_panic(NULL, NULL) == LARDER_PANIC);
-  if (strcmp(argv[1], "") != 0) {
-    EXPECT(larder_open(argv[1], options, &db, &err) == LARDER_OK);
-    EXPECT(larder_set(db, "k", 1, "v", 1, &err) == LARDER_OK);
-    EXPECT(larder_test_panic(db, &err) == LARDER_PANIC && strstr(err.message, "forced") != NULL);
-    EXPECT(larder_set(db, "k", 1, "w", 1, &err) == LARDER_READ_ONLY && err.message[0] != 0);
-    EXPECT(larder_get_into(db, "k", 1, buffer, sizeof buffer, &need, &err) == LARDER_OK && buffer[0] == 'v');
-    EXPECT(larder_close(db, &err) == LARDER_OK);
-    EXPECT(larder_open(argv[1], options, &db, &err) == LARDER_OK);
-    EXPECT(larder_set(db, "k", 1, "w", 1, &err) == LARDER_OK);
-    EXPECT(larder_close(db, &err) == LARDER_OK);
-  }
+  EXPECT(larder_open(argv[1], options, &db, &err) == LARDER_OK);
+  EXPECT(larder_set(db, "k", 1, "v", 1, &err) == LARDER_OK);
+  EXPECT(larder_test_panic(db, &err) == LARDER_PANIC && strstr(err.message, "forced") != NULL);
+  EXPECT(larder_set(db, "k", 1, "w", 1, &err) == LARDER_READ_ONLY && err.message[0] != 0);
+  EXPECT(larder_get_into(db, "k", 1, buffer, sizeof buffer, &need, &err) == LARDER_OK && buffer[0] == 'v');
+  EXPECT(larder_close(db, &err) == LARDER_PANIC && strstr(err.message, "forced") != NULL);
+  EXPECT(larder_close(db, &err) == LARDER_CLOSED);
+  EXPECT(larder_open(argv[1], options, &db, &err) == LARDER_OK);
+  EXPECT(larder_get_into(db, "k", 1, buffer, sizeof buffer, &need, &err) == LARDER_OK && buffer[0] == 'v');
+  EXPECT(larder_set(db, "k", 1, "w", 1, &err) == LARDER_OK);
+  EXPECT(larder_close(db, &err) == LARDER_OK);
   larder_options_free(options);
   return 0;
 }
@@ -58,23 +58,5 @@ fn build_library(target_dir: &Path) -> PathBuf {
 #[test]
 fn a_forced_panic_is_a_status_and_silent() {
     let work_dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("test-panic");
-    let library = build_library(&work_dir.join("target"));
-    let run_dir = work_dir.join(format!("run-{}", std::process::id()));
-    std::fs::create_dir_all(&run_dir).expect("a directory");
-    // The loader looks for the SONAME.
-    std::os::unix::fs::symlink(&library, run_dir.join("liblarder.so.0")).expect("a link");
-    let source = run_dir.join("program.c");
-    let program = run_dir.join("program");
-    std::fs::write(&source, PROGRAM).expect("the program's source");
-    let mut cc = Command::new("cc");
-    cc.args(["-std=c99", "-Wall", "-Wextra", "-Werror", "-I"])
-        .arg(source_dir().join("include"))
-        .arg("-o")
-        .args([&program, &source])
-        .arg(run_dir.join("liblarder.so.0"))
-        .arg(format!("-Wl,-rpath,{}", run_dir.display()));
-    succeed(&mut cc);
-    let output = succeed(Command::new(&program).arg(run_dir.join("store")));
-    assert!(output.stdout.is_empty() && output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
-    std::fs::remove_dir_all(&run_dir).expect("the run's directory goes");
+    run_c_program(&build_library(&work_dir), PROGRAM);
 }
