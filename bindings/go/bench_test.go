@@ -50,28 +50,41 @@ func (m *lockedMap) set(key, value []byte) {
 	m.entries[string(key)] = own
 }
 
-// benchFilled is a store and a map with the same entries.
-func benchFilled(b *testing.B, count uint64) (*DB, *lockedMap) {
+// benchStore is a store with benchCount entries, benchMap a map with the same. Each benchmark makes
+// only the one that it measures: a large map slows everything else down through the collector.
+func benchStore(b *testing.B) *DB {
 	b.Helper()
-	db, m := openNew(b), &lockedMap{entries: map[string][]byte{}}
+	db := openNew(b)
 	value := make([]byte, benchValueLen)
 	batch := db.Batch()
-	for i := range count {
+	for i := range uint64(benchCount) {
 		key := benchKey(i)
 		binary.LittleEndian.PutUint64(value, i)
 		batch.Set(key[:], value)
-		m.set(key[:], value)
-		if batch.Len() == 1000 || i+1 == count {
+		if batch.Len() == 1000 || i+1 == benchCount {
 			must(b, batch.Write())
 		}
 	}
 	b.ResetTimer()
-	return db, m
+	return db
+}
+
+func benchMap(b *testing.B) *lockedMap {
+	b.Helper()
+	m := &lockedMap{entries: map[string][]byte{}}
+	value := make([]byte, benchValueLen)
+	for i := range uint64(benchCount) {
+		key := benchKey(i)
+		binary.LittleEndian.PutUint64(value, i)
+		m.set(key[:], value)
+	}
+	b.ResetTimer()
+	return m
 }
 
 func BenchmarkGet(b *testing.B) {
-	db, m := benchFilled(b, benchCount)
 	b.Run("larder", func(b *testing.B) {
+		db := benchStore(b)
 		b.ReportAllocs()
 		for b.Loop() {
 			key := benchKey(rand.Uint64N(benchCount))
@@ -81,6 +94,7 @@ func BenchmarkGet(b *testing.B) {
 		}
 	})
 	b.Run("map", func(b *testing.B) {
+		m := benchMap(b)
 		b.ReportAllocs()
 		for b.Loop() {
 			key := benchKey(rand.Uint64N(benchCount))
@@ -92,9 +106,9 @@ func BenchmarkGet(b *testing.B) {
 }
 
 func BenchmarkGetInto(b *testing.B) {
-	db, m := benchFilled(b, benchCount)
 	dst := make([]byte, benchValueLen)
 	b.Run("larder", func(b *testing.B) {
+		db := benchStore(b)
 		b.ReportAllocs()
 		for b.Loop() {
 			key := benchKey(rand.Uint64N(benchCount))
@@ -104,6 +118,7 @@ func BenchmarkGetInto(b *testing.B) {
 		}
 	})
 	b.Run("larder/missing", func(b *testing.B) {
+		db := benchStore(b)
 		b.ReportAllocs()
 		for b.Loop() {
 			key := benchKey(benchCount + rand.Uint64N(benchCount))
@@ -113,6 +128,7 @@ func BenchmarkGetInto(b *testing.B) {
 		}
 	})
 	b.Run("map", func(b *testing.B) {
+		m := benchMap(b)
 		b.ReportAllocs()
 		for b.Loop() {
 			key := benchKey(rand.Uint64N(benchCount))
@@ -124,8 +140,8 @@ func BenchmarkGetInto(b *testing.B) {
 }
 
 func BenchmarkGetIntoParallel(b *testing.B) {
-	db, m := benchFilled(b, benchCount)
 	b.Run("larder", func(b *testing.B) {
+		db := benchStore(b)
 		b.RunParallel(func(pb *testing.PB) {
 			dst := make([]byte, benchValueLen)
 			for pb.Next() {
@@ -138,6 +154,7 @@ func BenchmarkGetIntoParallel(b *testing.B) {
 		})
 	})
 	b.Run("map", func(b *testing.B) {
+		m := benchMap(b)
 		b.RunParallel(func(pb *testing.PB) {
 			dst := make([]byte, benchValueLen)
 			for pb.Next() {
@@ -150,7 +167,7 @@ func BenchmarkGetIntoParallel(b *testing.B) {
 
 // BenchmarkView reads without copying.
 func BenchmarkView(b *testing.B) {
-	db, _ := benchFilled(b, benchCount)
+	db := benchStore(b)
 	for b.Loop() {
 		key := benchKey(rand.Uint64N(benchCount))
 		must(b, db.View(key[:], func([]byte) error { return nil }))
@@ -159,7 +176,6 @@ func BenchmarkView(b *testing.B) {
 
 // BenchmarkGetMany32 is per key, so that it compares with BenchmarkGet.
 func BenchmarkGetMany32(b *testing.B) {
-	db, m := benchFilled(b, benchCount)
 	raw := make([][16]byte, benchMany)
 	keys := make([][]byte, benchMany)
 	shuffle := func() {
@@ -177,12 +193,14 @@ func BenchmarkGetMany32(b *testing.B) {
 		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*benchMany), "ns/key")
 	}
 	b.Run("larder", func(b *testing.B) {
+		db := benchStore(b)
 		perKey(b, func() {
 			_, err := db.GetMany(keys)
 			must(b, err)
 		})
 	})
 	b.Run("larder/one by one", func(b *testing.B) {
+		db := benchStore(b)
 		perKey(b, func() {
 			for _, key := range keys {
 				_, err := db.Get(key)
@@ -191,6 +209,7 @@ func BenchmarkGetMany32(b *testing.B) {
 		})
 	})
 	b.Run("map", func(b *testing.B) {
+		m := benchMap(b)
 		perKey(b, func() {
 			for _, key := range keys {
 				m.get(key)
@@ -200,9 +219,9 @@ func BenchmarkGetMany32(b *testing.B) {
 }
 
 func BenchmarkSet(b *testing.B) {
-	db, m := benchFilled(b, benchCount)
 	value := make([]byte, benchValueLen)
 	b.Run("larder", func(b *testing.B) {
+		db := benchStore(b)
 		b.ReportAllocs()
 		for b.Loop() {
 			key := benchKey(rand.Uint64N(benchCount))
@@ -210,6 +229,7 @@ func BenchmarkSet(b *testing.B) {
 		}
 	})
 	b.Run("map", func(b *testing.B) {
+		m := benchMap(b)
 		b.ReportAllocs()
 		for b.Loop() {
 			key := benchKey(rand.Uint64N(benchCount))
@@ -230,7 +250,6 @@ func BenchmarkSetDurable(b *testing.B) {
 
 // BenchmarkBatch32 is per key, so that it compares with BenchmarkSet.
 func BenchmarkBatch32(b *testing.B) {
-	db, m := benchFilled(b, benchCount)
 	value := make([]byte, benchValueLen)
 	key := make([]byte, 16)
 	perKey := func(b *testing.B, set func(key, value []byte), write func()) {
@@ -246,15 +265,15 @@ func BenchmarkBatch32(b *testing.B) {
 		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*benchMany), "ns/key")
 	}
 	b.Run("larder", func(b *testing.B) {
+		db := benchStore(b)
 		batch := db.Batch()
 		perKey(b, batch.Set, func() { must(b, batch.Write()) })
 	})
-	b.Run("map", func(b *testing.B) { perKey(b, m.set, func() {}) })
+	b.Run("map", func(b *testing.B) { perKey(b, benchMap(b).set, func() {}) })
 }
 
 // BenchmarkAll is per entry.
 func BenchmarkAll(b *testing.B) {
-	db, m := benchFilled(b, benchCount)
 	perEntry := func(b *testing.B, run func()) {
 		for b.Loop() {
 			run()
@@ -262,6 +281,7 @@ func BenchmarkAll(b *testing.B) {
 		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*benchCount), "ns/entry")
 	}
 	b.Run("larder", func(b *testing.B) {
+		db := benchStore(b)
 		perEntry(b, func() {
 			count := 0
 			entries, failed := db.All()
@@ -275,6 +295,7 @@ func BenchmarkAll(b *testing.B) {
 		})
 	})
 	b.Run("map", func(b *testing.B) {
+		m := benchMap(b)
 		perEntry(b, func() {
 			m.mu.RLock()
 			defer m.mu.RUnlock()
