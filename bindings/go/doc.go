@@ -40,8 +40,8 @@
 // # Building
 //
 // The package is a thin layer over liblarder, through cgo. By default it links the shared library
-// that `cargo build --release` leaves in the source tree it lies in. With the build tag
-// larder_static it links liblarder.a from there, and with larder_pkgconfig an installed library that
-// pkg-config knows. Vendored, or from the module cache, use larder_pkgconfig, or name the library's
-// directory in CGO_LDFLAGS.
+// that `make build` leaves in the source tree it lies in. With the build tag larder_static it links
+// liblarder.a from there, and with larder_pkgconfig an installed library that pkg-config knows.
+// Vendored, or from the module cache, use larder_pkgconfig, or name the library's directory in
+// CGO_LDFLAGS. The header comes with the package.
 package larder
