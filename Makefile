@@ -96,8 +96,10 @@ miri: need-rust ## the modules with unsafe code, interpreted by Miri
 
 header: need-rust ## write include/larder.h anew from src/ffi (a test compares the two)
 	LARDER_BLESS=1 $(CARGO) test --locked --test abi -- header library
+	cp include/larder.h bindings/go/larder.h
 
 pc: $(BUILD_DIR)/larder.pc ## build/larder.pc, for pkg-config from this tree
+	@:
 
 # Names the tree relative to the file's own place, so that the tree can be moved.
 $(BUILD_DIR)/larder.pc: larder.pc.in Cargo.toml Makefile

@@ -30,10 +30,13 @@ fail() { echo "   FAILED: $1" >&2; exit 1; }
 step() { printf '\n%d. %s\n' "$((++step_number))" "$1"; }
 step_number=0
 
-# The ending of the paths that Go is to delete: of those that files have, the one that fewest have, so that most stay.
-rare_ending() {
-  find "$directory" \( -name .git -o -name target -o -name build \) -prune -o -type f -name '?*.?*' -print |
-    sed -n 's/.*[^/]\(\.[A-Za-z0-9]*\)$/\1/p' | sort | uniq -c | sort -k 1n -k 2 | awk 'NR == 1 { print $2; found = 1 } END { if (!found) print ".tmp" }'
+# The ending of the paths that Go is to delete: the most frequent one that at most a twentieth of the files have.
+deleted_ending() {
+  find "$directory" \( -name .git -o -name target -o -name build \) -prune -o -type f -print |
+    sed 's|.*/||; s/^.*[^.]\(\.[A-Za-z0-9]*\)$/\1/; t; s/.*/-/' | sort | uniq -c | sort -k 1nr -k 2 |
+    awk '{ count[NR] = $1; ending[NR] = $2; total += $1 }
+         END { for (i = 1; i <= NR; i++) if (ending[i] != "-" && count[i] * 20 <= total) { print ending[i]; exit }
+               print ".tmp" }'
 }
 
 if ! command -v "$python_program" >/dev/null; then
@@ -56,7 +59,7 @@ step "C stores every file below $directory"
 "$programs/load" "$scratch/store" "$directory" | sed 's/^/   /'
 
 step "Go reads it all back, copies some under new keys, deletes some"
-"$programs/change" -dir "$scratch/store" -root "$directory" -delete "$(rare_ending)" | sed 's/^/   /'
+"$programs/change" -dir "$scratch/store" -root "$directory" -delete "$(deleted_ending)" | sed 's/^/   /'
 
 step "Python compares every value with the files"
 export LARDER_LIBRARY=$library_directory/liblarder.so PYTHONDONTWRITEBYTECODE=1
