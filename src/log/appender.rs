@@ -18,6 +18,7 @@ use crate::format::manifest::Change;
 use crate::format::record::{self, Head, Kind};
 use crate::format::segment::HEAD_LEN as SEGMENT_HEAD_LEN;
 use crate::index::Location;
+use crate::options::SyncMode;
 use crate::storage::Claim;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -306,6 +307,10 @@ impl Log {
         };
         if lacks_prepared {
             let prepared = self.make_listed_segment(epochs, file_len, 0)?;
+            // Not in mode `always`: each page would count as changed, and the next sync would write them all.
+            if self.config.sync != SyncMode::Always {
+                prepared.map().populate();
+            }
             let now_ms = self.storage.now_ms();
             let mut appender = self.appender.lock();
             let elapsed_ms = now_ms.saturating_sub(appender.prepared_ms).max(1);

@@ -32,6 +32,10 @@ pub enum MapAccess {
 
 /// What keeps mapped memory valid: dropped last.
 pub(super) trait Backing: Send + Sync {
+    /// Has the system put pages behind the whole map, ready for stores: then none of them waits for a
+    /// page fault. Failing to is no error.
+    fn populate(&self) {}
+
     /// From now on a store through the map is a fault. Failing to arrange that is no error: it
     /// only guards against strangers' stores.
     fn protect(&self) {}
@@ -174,6 +178,11 @@ impl AppendMap {
         let word = unsafe { &*self.map.base.as_ptr().add(offset).cast::<AtomicU64>() };
         let writable = self.map.access == MapAccess::ReadWrite && !self.is_protected.load(Ordering::Acquire);
         MapWord { word, writable }
+    }
+
+    /// Has the system put memory behind all of the map before it is needed. Takes about a microsecond a page.
+    pub fn populate(&self) {
+        self.map.backing.populate();
     }
 
     /// Ends all writing: there is no free room any more, words keep their values, and a stray store of

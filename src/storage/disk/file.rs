@@ -124,6 +124,12 @@ struct Pages {
 }
 
 impl Backing for Pages {
+    fn populate(&self) {
+        // SAFETY: exactly the pages of a live map of our own; the call changes no byte of them, and their
+        // blocks are reserved (ST3). Refused before Linux 5.14: then pages come one by one, as stores ask.
+        unsafe { libc::madvise(self.pages.as_mut_ptr().cast(), self.pages.len(), libc::MADV_POPULATE_WRITE) };
+    }
+
     fn protect(&self) {
         // SAFETY: exactly the pages of a live map of our own. `AppendMap::protect` has seen to it that
         // nobody of ours stores there from now on; a refusal leaves the map as it was.
