@@ -38,6 +38,8 @@ pub mod handle;
 
 pub mod keys;
 
+pub mod expiry;
+
 pub mod store;
 
 pub mod cursor;

@@ -4,6 +4,7 @@
 use crate::calls::{CALLS, KEY, Objects, Opened, Pointer, garbage, give_back, message, status_name};
 use ::larder::ffi::cursor::{larder_cursor_next, larder_cursor_open};
 use ::larder::ffi::error::*;
+use ::larder::ffi::expiry::{larder_expire, larder_ttl};
 use ::larder::ffi::handle::{larder_close, larder_open};
 use ::larder::ffi::keys::*;
 use ::larder::ffi::options::{larder_options_free, larder_options_new, larder_options_set};

@@ -5,6 +5,7 @@
 
 use ::larder::ffi::cursor::{larder_cursor, larder_cursor_close, larder_cursor_next, larder_cursor_open};
 use ::larder::ffi::error::{LARDER_NOT_FOUND, larder_error, larder_status, larder_status_name};
+use ::larder::ffi::expiry::{larder_expire, larder_ttl};
 use ::larder::ffi::handle::{larder, larder_close, larder_open};
 use ::larder::ffi::keys::*;
 use ::larder::ffi::options::{larder_options, larder_options_free, larder_options_new, larder_options_set};
