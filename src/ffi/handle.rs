@@ -11,7 +11,7 @@
 //!       can be judged before anything else is touched.
 //!   H2. A `larder` is never freed and never moved: `&'static larder` is sound.
 //!
-//! Locks: none of its own.
+//! Locks: none; the list of shells is pushed to by compare-and-swap.
 
 use super::arguments::{invalid, required, text};
 use super::contained::{contain, silence_contained_panics};
@@ -24,14 +24,32 @@ use std::ffi::{CStr, OsStr, c_char};
 use std::mem::offset_of;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::ptr::NonNull;
+use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicPtr, Ordering};
 
 /// An open store. Made by `larder_open`, for any thread at any time, and consumed by `larder_close`:
 /// after that every call on it, a second close too, returns `LARDER_CLOSED` and has no effect. For that
 /// a shell of less than 4 KiB of memory stays allocated for each store that was ever opened, and is not
 /// used again; maps, files, threads, index and all else of the store do not stay. In a forked child
 /// every call on it returns `LARDER_FORKED`.
-pub struct larder(Handle<Store>);
+pub struct larder(Handle<Store>, AtomicPtr<larder>);
+
+/// The shells of all stores that were ever opened, each pointing at the one before: reachable, so that
+/// leak checkers of the host do not report what stays on purpose.
+static SHELLS: AtomicPtr<larder> = AtomicPtr::new(ptr::null_mut());
+
+/// Puts a shell on the list. Without a lock, because a forked child does it too.
+fn keep(shell: &'static larder) -> *mut larder {
+    let pointer = ptr::from_ref(shell).cast_mut();
+    let mut before = SHELLS.load(Ordering::Relaxed);
+    loop {
+        shell.1.store(before, Ordering::Relaxed);
+        match SHELLS.compare_exchange_weak(before, pointer, Ordering::Release, Ordering::Relaxed) {
+            Ok(_) => return pointer,
+            Err(seen) => before = seen,
+        }
+    }
+}
 
 impl larder {
     pub(super) fn store(&self) -> &Store {
@@ -86,7 +104,7 @@ pub unsafe extern "C" fn larder_open(
             let out = required("out", out)?;
             let options = copied(options)?;
             let store = Store::open(location, &options)?;
-            out.write(Box::into_raw(Box::new(larder(Handle::new(store)))));
+            out.write(keep(Box::leak(Box::new(larder(Handle::new(store), AtomicPtr::new(ptr::null_mut()))))));
             Ok(Status::Ok)
         })
     }
