@@ -34,6 +34,8 @@
 //! Locks: `garbage` (never held while something is dropped, never taken by a reader).
 
 mod gate;
+#[cfg(all(test, loom))]
+mod models;
 #[cfg(all(test, not(loom)))]
 mod tests;
 

@@ -18,6 +18,8 @@
 
 mod entry;
 mod image;
+#[cfg(all(test, loom))]
+mod models;
 #[cfg(all(test, not(loom)))]
 mod naive;
 mod page;
