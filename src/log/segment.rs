@@ -286,7 +286,8 @@ impl Segment {
         while offset < end {
             let chunk_end = end.min(offset + REWRITE_CHUNK_BYTES);
             if let Some(bytes) = self.map.read(offset as usize..chunk_end as usize) {
-                self.file.write_at(bytes, offset).map_err(failed)?;
+                // By way of a copy: the target is the very memory that the map shows.
+                self.file.write_at(&bytes.to_vec(), offset).map_err(failed)?;
             }
             offset = chunk_end;
         }

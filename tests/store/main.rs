@@ -1,3 +1,5 @@
 //! Tests of the store through its Rust API: one program, a module per subject.
 
 mod basics;
+mod model;
+mod world;
