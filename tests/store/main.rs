@@ -1,3 +1,4 @@
 //! Tests of the store through its Rust API: one program, a module per subject.
 
 mod basics;
+mod format_doc;
