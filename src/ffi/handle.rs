@@ -32,6 +32,7 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 /// a shell of less than 4 KiB of memory stays allocated for each store that was ever opened, and is not
 /// used again; maps, files, threads, index and all else of the store do not stay. In a forked child
 /// every call on it returns `LARDER_FORKED`.
+#[repr(C)]
 pub struct larder(Handle<Store>, AtomicPtr<larder>);
 
 /// The shells of all stores that were ever opened, each pointing at the one before: reachable, so that

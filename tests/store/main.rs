@@ -1,5 +1,4 @@
 //! Tests of the store through its Rust API: one program, a module per subject.
 
 mod basics;
-mod model;
-mod world;
+mod format_doc;
