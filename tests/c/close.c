@@ -2,6 +2,7 @@
 #include "store.h"
 #include "subjects.h"
 
+#include <malloc.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -142,6 +143,32 @@ static void fifty_lives_leak_no_descriptor_thread_or_map(const char *dir) {
     CHECK_U64(0, line_count("/proc/self/maps", dir));
 }
 
+static size_t allocated_bytes(void) {
+#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 33)
+    return mallinfo2().uordblks;
+#else
+    SKIP("this C library does not count what is allocated");
+#endif
+}
+
+static void open_and_close(const char *path) {
+    larder_error err;
+    larder *db = store_open(path, "sync", "none", NULL);
+    OK(larderx_set_str(db, "k", "v", &err));
+    store_close(db);
+}
+
+static void a_closed_store_keeps_only_its_shell(const char *dir) {
+    enum { LIVES = 50 };
+    char *path = path_of(dir, "s");
+    for (int i = 0; i < 5; i++) open_and_close(path);
+    size_t before = allocated_bytes();
+    for (int i = 0; i < LIVES; i++) open_and_close(path);
+    size_t after = allocated_bytes();
+    /* larder.h: at most 64 bytes each, and what the allocator adds. */
+    CHECK_SAYING(after <= before + LIVES * (64 + 32), "%zu bytes a life", (after - before) / LIVES);
+}
+
 static void after_close_only_views_keep_maps(const char *dir) {
     larder_error err;
     larder *db = store_open(path_of(dir, "s"), "sync", "none", "segment_size", "64KiB", NULL);
@@ -166,6 +193,7 @@ const struct check_subject subject_close = {
         CHECK_TEST(closing_while_threads_use_the_store_is_safe, CHECK_TIME),
         CHECK_TEST(one_of_several_threads_that_close_has_closed, CHECK_ANYWHERE),
         CHECK_TEST(fifty_lives_leak_no_descriptor_thread_or_map, CHECK_PROCESS | CHECK_TIME | CHECK_MEMORY),
+        CHECK_TEST(a_closed_store_keeps_only_its_shell, CHECK_PROCESS | CHECK_MEMORY),
         CHECK_TEST(after_close_only_views_keep_maps, CHECK_ANYWHERE),
         CHECK_END,
     },

@@ -5,6 +5,7 @@
 #include "runner.h"
 #include "check.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,6 +32,21 @@ struct run {
 
 char check_test_name[256];
 
+/* ---- an interrupted run removes its files, too -------------------------------------------------- */
+
+static volatile sig_atomic_t interrupted_by;
+static const int interrupting[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
+
+static void note_interruption(int number) {
+    interrupted_by = number;
+}
+
+static void handle_interruptions(void (*handler)(int)) {
+    /* Without SA_RESTART, so that waitpid returns. */
+    struct sigaction action = {.sa_handler = handler};
+    for (size_t i = 0; i < sizeof interrupting / sizeof *interrupting; i++) sigaction(interrupting[i], &action, NULL);
+}
+
 /* ---- strings that live as long as a test -------------------------------------------------------- */
 
 static void **kept;
@@ -53,6 +69,7 @@ static void free_kept(void) {
 
 static void run_in_child(const struct check_test *test, const char *dir) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    handle_interruptions(SIG_DFL);
     /* SIGALRM's default action ends a test that hangs, and check_child's children with it. */
     alarm(TEST_SECONDS_MAX);
     test->run(dir);
@@ -67,7 +84,11 @@ static enum outcome run_forked(const struct check_test *test, const char *dir) {
     fflush(stdout);
     pid_t child = fork();
     if (child == 0) run_in_child(test, dir);
-    REQUIRE(child > 0 && waitpid(child, &status, 0) == child);
+    REQUIRE(child > 0);
+    while (waitpid(child, &status, 0) != child) {
+        REQUIRE(errno == EINTR);
+        if (interrupted_by != 0) kill(child, SIGKILL);
+    }
     if (WIFSIGNALED(status)) {
         printf("    died of signal %d (%s)\n", WTERMSIG(status), strsignal(WTERMSIG(status)));
         return FAILED;
@@ -154,12 +175,14 @@ int check_main(int argc, char **argv, const struct check_subject *const *subject
     for (size_t s = 0; run.wanted != NULL && s < subject_count; s++) {
         run.wanted_is_subject |= strcmp(run.wanted, subjects[s]->name) == 0;
     }
+    if (run.forks) handle_interruptions(note_interruption);
     for (size_t s = 0; s < subject_count; s++) {
-        for (const struct check_test *test = subjects[s]->tests; test->name != NULL; test++) {
+        for (const struct check_test *test = subjects[s]->tests; test->name != NULL && interrupted_by == 0; test++) {
             if (is_wanted(&run, subjects[s], test)) run_test(&run, subjects[s], test);
         }
     }
     remove_tree(run.scratch);
+    if (interrupted_by != 0) return 128 + interrupted_by;
     if (run.left_out > 0) printf("%zu left out, because this mode cannot run them\n", run.left_out);
     printf("%zu passed, %zu failed\n", run.passed, run.failed);
     if (run.passed + run.failed + run.skipped == 0) {
