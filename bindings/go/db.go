@@ -45,7 +45,8 @@ func OpenWithConfig(config Config) (*DB, error) {
 }
 
 // Close syncs the store, whatever the sync mode, and closes it. It closes also if it returns an
-// error, which is then that of the last sync. Calls that other goroutines have under way end first;
+// error: that of the last sync, or the failure that made the store refuse writes before. What was not
+// durable by then may be lost in a power cut. Calls that other goroutines have under way end first;
 // every later call is ErrClosed, a second Close too.
 func (db *DB) Close() error {
 	if db.unusable() {

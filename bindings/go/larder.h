@@ -194,9 +194,9 @@
 /**
  * An open store. Made by `larder_open`, for any thread at any time, and consumed by `larder_close`:
  * after that every call on it, a second close too, returns `LARDER_CLOSED` and has no effect. For that
- * a shell of at most 64 bytes, and what the C library's allocator adds, stays allocated for each
- * store that was ever opened; maps, files, threads and memory of the store itself do not. In a forked
- * child every call on it returns `LARDER_FORKED`.
+ * a shell of less than 4 KiB of memory stays allocated for each store that was ever opened, and is not
+ * used again; maps, files, threads, index and all else of the store do not stay. In a forked child
+ * every call on it returns `LARDER_FORKED`.
  */
 typedef struct larder larder;
 
@@ -448,8 +448,9 @@ larder_status larder_open(const char *location,
  *
  * Threads: any. Blocks: waits for the disk and for calls under way.
  * Returns: `LARDER_OK`; `LARDER_CLOSED` for a second close and `LARDER_FORKED` in a forked child, both
- * without effect; what the last sync returned, `LARDER_IO` or `LARDER_NO_SPACE`: the store is closed,
- * and not everything may be durable; `LARDER_INVALID_ARGUMENT`, `LARDER_PANIC`. Since 0.1.0.
+ * without effect; what the last sync returned, or the failure that made the store refuse writes before:
+ * `LARDER_IO`, `LARDER_NO_SPACE`, `LARDER_CORRUPT`, `LARDER_PANIC`: the store is closed, and what was not
+ * durable before the call may be lost by a power cut; `LARDER_INVALID_ARGUMENT`. Since 0.1.0.
  *
  * # Safety
  *

@@ -91,7 +91,7 @@ func run(s settings) (err error) {
 	if err != nil {
 		return err
 	}
-	report(began, "copied %d keys, %s, to live for %v, and deleted %d, in %d batches", done.copied, human(done.copiedBytes),
+	report(began, "copied %d keys, %s, to live for %v, and deleted %d; batches: %d", done.copied, human(done.copiedBytes),
 		s.copiesLive, done.deleted, done.batches)
 
 	began = time.Now()
