@@ -91,8 +91,13 @@ impl Status {
 }
 
 /// A failure: its status and what is known about the cause.
+///
+/// One pointer wide, so that results which are nearly always good stay small.
 #[derive(Clone, Debug)]
-pub struct Error {
+pub struct Error(Box<Cause>);
+
+#[derive(Clone, Debug)]
+struct Cause {
     status: Status,
     os_errno: i32,
     offset: u64,
@@ -101,19 +106,23 @@ pub struct Error {
 
 impl Error {
     /// A failure with one sentence that names its cause.
+    #[cold]
     pub fn new(status: Status, message: impl Into<String>) -> Self {
-        Self { status, os_errno: 0, offset: 0, message: message.into() }
+        Self(Box::new(Cause { status, os_errno: 0, offset: 0, message: message.into() }))
     }
 
     /// Damage at `offset` of `file`.
+    #[cold]
     pub fn corrupt(file: &str, offset: u64, what: &str) -> Self {
-        Self { status: Status::Corrupt, os_errno: 0, offset, message: format!("{file}: {what} at offset {offset}") }
+        let message = format!("{file}: {what} at offset {offset}");
+        Self(Box::new(Cause { status: Status::Corrupt, os_errno: 0, offset, message }))
     }
 
     /// A call of the operating system that failed: `action` is a phrase such as "create 000001.seg".
     ///
     /// Out of space in any of its forms (ENOSPC, EDQUOT, EFBIG) is [`Status::NoSpace`], ENOMEM is
     /// [`Status::OutOfMemory`]; everything else is [`Status::Io`].
+    #[cold]
     pub fn from_io(action: &str, source: &io::Error) -> Self {
         let os_errno = source.raw_os_error().unwrap_or(0);
         let status = match os_errno {
@@ -121,27 +130,27 @@ impl Error {
             libc::ENOMEM => Status::OutOfMemory,
             _ => Status::Io,
         };
-        Self { status, os_errno, offset: 0, message: format!("cannot {action}: {source}") }
+        Self(Box::new(Cause { status, os_errno, offset: 0, message: format!("cannot {action}: {source}") }))
     }
 
     /// What kind of failure it is.
     pub fn status(&self) -> Status {
-        self.status
+        self.0.status
     }
 
     /// The system's errno, 0 if none.
     pub fn os_errno(&self) -> i32 {
-        self.os_errno
+        self.0.os_errno
     }
 
     /// File offset of damage, else 0.
     pub fn offset(&self) -> u64 {
-        self.offset
+        self.0.offset
     }
 
     /// One sentence that names the file, the limit or the owner's pid.
     pub fn message(&self) -> &str {
-        &self.message
+        &self.0.message
     }
 }
 
@@ -153,7 +162,7 @@ impl From<Status> for Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
+        f.write_str(self.message())
     }
 }
 

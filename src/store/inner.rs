@@ -68,8 +68,8 @@ pub(crate) struct Version<'g> {
 /// What a lookup in the index came to.
 pub(crate) struct Lookup<'g> {
     pub(crate) version: Option<Version<'g>>,
-    /// A record that could have been the key's but is damaged.
-    damage: Option<Error>,
+    /// Where a record is that could have been the key's but is damaged.
+    damage: Option<Location>,
 }
 
 impl Inner {
@@ -100,7 +100,9 @@ impl Inner {
                 true
             }
             other => {
-                self.look_for_damage(other.as_ref(), lookup);
+                if self.options.verify_reads != VerifyReads::None && Self::is_damaged(other.as_ref()) {
+                    lookup.damage = Some(location);
+                }
                 false
             }
         }
@@ -109,16 +111,19 @@ impl Inner {
     /// A candidate of the index that does not match is another key with the same hash bits, which is
     /// rare, or a damaged record, which would otherwise pass for a missing key (P6).
     #[cold]
-    fn look_for_damage(&self, located: Option<&Located<'_>>, lookup: &mut Lookup<'_>) {
-        if self.options.verify_reads == VerifyReads::None {
-            return;
+    fn is_damaged(located: Option<&Located<'_>>) -> bool {
+        located.is_none_or(|located| located.verify().is_err())
+    }
+
+    /// What to say of the damaged record at `location`.
+    #[cold]
+    fn damage_at(&self, guard: &EpochGuard<'_>, location: Location) -> Error {
+        if let Some(error) = self.log.record(guard, location).and_then(|located| located.verify().err()) {
+            return error;
         }
-        let damage = match located {
-            Some(located) => located.verify().err(),
-            None => Some(Error::new(Status::Corrupt, "the index points at bytes that are no record")),
-        };
-        if damage.is_some() {
-            lookup.damage = damage;
+        match self.log.segments().resolve(guard, location) {
+            Some((segment, offset)) => Error::corrupt(&segment.name(), offset, "the head of a record makes no sense"),
+            None => Error::new(Status::Corrupt, "the index points at a segment that is not there"),
         }
     }
 
@@ -133,7 +138,10 @@ impl Inner {
         self.index.find(guard, hash, |location| self.is_match(guard, key, location, &mut lookup));
         match lookup.version {
             Some(version) if self.may_be_unsettled(&version) => self.settled_version(guard, version),
-            None if lookup.damage.is_some() => Err(lookup.damage.unwrap_or_else(|| Status::Corrupt.into())),
+            None => match lookup.damage {
+                None => Ok(None),
+                Some(location) => Err(self.damage_at(guard, location)),
+            },
             version => Ok(version),
         }
     }
@@ -307,7 +315,7 @@ impl Inner {
         let next = self.index.collect(from, &mut locations);
         for location in locations {
             let Some(located) = self.log.record(guard, location) else {
-                damage.push_back(Error::new(Status::Corrupt, "the index points at bytes that are no record"));
+                damage.push_back(self.damage_at(guard, location));
                 continue;
             };
             // A damaged key must not pass for another one, nor for a missing one.
