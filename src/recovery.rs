@@ -121,7 +121,7 @@ impl Recovery<'_> {
             let chain = find_end(unsealed, manifest.state().seqno_next)?;
             seqno_next = chain.seqno_next;
             if !self.config.is_read_only {
-                seqno_next = self.settle(&mut manifest, &chain)?;
+                seqno_next = self.settle(&mut manifest, &chain, clock_ms)?;
             }
             for (segment, end) in chain.kept {
                 let segment = Arc::new(segment.restart_at(end));
@@ -173,7 +173,7 @@ impl Recovery<'_> {
     /// What is not known durable is written once more, in place and byte for byte, because after a
     /// failed sync the pages may look clean without being on the disk; then it is synced. Returns the
     /// seqno from which the store goes on.
-    fn settle(&self, manifest: &mut Manifest, chain: &Chain) -> Result<u64> {
+    fn settle(&self, manifest: &mut Manifest, chain: &Chain, clock_ms: u64) -> Result<u64> {
         let mut changes = Vec::new();
         let mut seqno_next = chain.seqno_next;
         for (segment, end) in &chain.kept {
@@ -185,7 +185,7 @@ impl Recovery<'_> {
         if !chain.kept.is_empty() || !chain.discarded.is_empty() {
             seqno_next += SEQNO_GAP_AFTER_CUT;
         }
-        changes.push(Change::Advance { segment_id_next: 0, seqno_next, clock_ms: 0, tombstone_floor: 0 });
+        changes.push(Change::Advance { segment_id_next: 0, seqno_next, clock_ms, tombstone_floor: 0 });
         manifest.commit(&changes)?;
         for segment in &chain.discarded {
             // What stays behind is swept on the next open (R7).

@@ -368,7 +368,11 @@ impl Log {
     /// is none.
     pub fn release_reserve(&self, epochs: &Epochs) -> Result<bool> {
         let Some(reserve) = self.appender.lock().reserve.take() else { return Ok(false) };
-        self.commit(&[Change::Remove { id: reserve.id() }])?;
+        let clock_ms = reserve.clock_ms();
+        self.commit(&[
+            Change::Remove { id: reserve.id() },
+            Change::Advance { segment_id_next: 0, seqno_next: 0, clock_ms, tombstone_floor: 0 },
+        ])?;
         self.retire_segment(epochs, &reserve)?;
         Ok(true)
     }
@@ -378,18 +382,33 @@ impl Log {
         let (seqno_min, seqno_max) = (segment.seqno_min(), segment.seqno_max());
         [
             Change::Seal { id: segment.id(), end: segment.end(), seqno_min, seqno_max },
-            Change::Advance { segment_id_next: 0, seqno_next: seqno_max + 1, clock_ms: 0, tombstone_floor: 0 },
+            // Nobody looks at the clock word of a sealed segment.
+            Change::Advance {
+                segment_id_next: 0,
+                seqno_next: seqno_max + 1,
+                clock_ms: segment.clock_ms(),
+                tombstone_floor: 0,
+            },
         ]
     }
 
-    /// Notes in the log how far the expiry clock has come.
+    /// Notes in the log how far the expiry clock has come: a store to memory, which a kill leaves there. Only
+    /// in the moment after a crash, before there is a segment to note it in, it is an edit of the manifest.
     pub fn note_clock(&self, now_ms: u64) {
         if self.config.is_read_only {
             return;
         }
-        let appender = self.appender.lock();
-        if let Some(segment) = appender.active.iter().chain(&appender.prepared).chain(&appender.reserve).next() {
-            segment.store_clock(now_ms);
+        {
+            let appender = self.appender.lock();
+            if let Some(segment) = appender.active.iter().chain(&appender.prepared).chain(&appender.reserve).next() {
+                segment.store_clock(now_ms);
+                return;
+            }
+        }
+        if self.check_writable().is_ok() {
+            let change = Change::Advance { segment_id_next: 0, seqno_next: 0, clock_ms: now_ms, tombstone_floor: 0 };
+            // A failure is noted by `commit`, and on a full disk there is nowhere to note it.
+            let _ = self.commit(&[change]);
         }
     }
 

@@ -27,12 +27,15 @@ const REST_SHARE: u32 = 1;
 
 impl Inner {
     fn compactor(&self) -> Compactor<'_> {
+        let now_ms = self.clock.now_ms();
+        // What is judged over by this time must stay so (R3).
+        self.clock.note(&self.log, now_ms);
         Compactor {
             log: &self.log,
             index: &self.index,
             epochs: &self.epochs,
             hasher: self.hasher,
-            now_ms: self.clock.now_ms(),
+            now_ms,
         }
     }
 

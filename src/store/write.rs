@@ -209,6 +209,10 @@ impl Inner {
         // The value is written once more: it must not carry damage into a record with a new checksum.
         version.located.verify()?;
         let expires_at_ms = self.expires_at_ms(ttl_ms.map_or(Ttl::Forever, Ttl::Millis), 0)?;
+        if ttl_ms == Some(0) {
+            // Over at once is over for ever, wherever the system's clock stands after a restart (R3).
+            self.clock.note(&self.log, expires_at_ms);
+        }
         if expires_at_ms != version.located.record.head.expires_at_ms {
             let append = Append { kind: Kind::Set, key, value: version.located.record.value(), expires_at_ms };
             self.write_one(guard, stripe, hash, present.as_ref(), &append, false)?;
