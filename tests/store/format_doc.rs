@@ -5,6 +5,7 @@ mod stranger;
 
 use larder::format::{KeyHasher, Seed};
 use larder::storage::SimulatedStorage;
+use larder::storage::sim::CallKind;
 use larder::store::{BatchOp, Condition, SetOptions, Ttl, Tuning};
 use larder::{CompactionMode, Options, Store, SyncMode};
 use std::collections::BTreeMap;
@@ -160,6 +161,28 @@ fn a_stranger_reads_a_store_whose_process_was_killed() {
         assert_eq!(stranger::contents(&segments), expected);
         assert!(segments.iter().flat_map(|segment| &segment.records).any(|record| record.seqno > 1 << 20));
     }
+}
+
+#[test]
+fn a_stranger_reads_a_store_that_was_opened_again_and_met_a_failed_sync() {
+    let storage = SimulatedStorage::new(5);
+    varied_store(&storage, SyncMode::None).close().unwrap();
+    let options = Options { segment_bytes: 16 << 10, ..Options::default() };
+    let store = Store::open_in(Arc::new(storage.clone()), &options, &tuning()).unwrap();
+    store.set(b"after", b"durable").unwrap();
+    storage.advance_ms(40 * DAY_MS as i64);
+    assert_eq!(store.get(b"").unwrap(), None, "its time is over, and the clock word must say so");
+    let expected = contents(&store);
+    storage.fail_kind(CallKind::Sync, 1, 5);
+    assert!(store.set(b"failed", b"never acknowledged").is_err());
+
+    let (manifest, segments) = stranger::segments(&files_of(&storage.kill()));
+    assert_eq!(manifest.tags, (1..=6).collect(), "a change of which the documented format was not tried");
+    let cut: Vec<_> = segments.iter().filter(|segment| segment.is_cut).collect();
+    assert_eq!(cut.iter().map(|segment| segment.clock_ms).collect::<Vec<_>>(), [NOW_MS + 40 * DAY_MS]);
+    let mut found = stranger::contents(&segments);
+    found.retain(|_, (_, expires_at_ms)| *expires_at_ms == 0 || *expires_at_ms > NOW_MS + 40 * DAY_MS);
+    assert_eq!(found, expected);
 }
 
 #[test]

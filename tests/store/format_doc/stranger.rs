@@ -4,7 +4,7 @@
 //! through the document. Every byte that the document fixes is checked, so that a fact which is wrong
 //! there shows. Times are not looked at: whoever reads decides what is over.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub type Files = BTreeMap<String, Vec<u8>>;
 
@@ -160,6 +160,8 @@ pub struct Manifest {
     pub closed: Option<(u64, u64)>,
     pub seqno_next: u64,
     pub clock_ms: u64,
+    /// Of all changes, whatever became of them.
+    pub tags: BTreeSet<u64>,
 }
 
 pub fn manifest(bytes: &[u8]) -> Manifest {
@@ -176,6 +178,7 @@ pub fn manifest(bytes: &[u8]) -> Manifest {
         let mut change = at + 16;
         while change < end {
             let field = |n: usize| reader.u64(change + 8 * n);
+            state.tags.insert(field(0));
             change += match field(0) {
                 1 => {
                     assert_eq!(state.segments.insert(field(1), (field(2), None)), None);
@@ -218,6 +221,9 @@ pub fn manifest(bytes: &[u8]) -> Manifest {
 pub struct Segment {
     pub id: u64,
     pub end: u64,
+    /// A sync failed, and what is behind its end does not count.
+    pub is_cut: bool,
+    pub clock_ms: u64,
     pub records: Vec<Record>,
 }
 
@@ -237,7 +243,7 @@ pub fn segments(files: &Files) -> (Manifest, Vec<Segment>) {
         if let Some(end) = end {
             let (records, at) = reader(id).records(end as usize, None);
             assert_eq!(at as u64, end, "{id:06}.seg is damaged");
-            found.push(Segment { id, end, records });
+            found.push(Segment { id, end, records, is_cut: false, clock_ms: 0 });
         } else if manifest.closed.is_none() {
             let reader = reader(id);
             let first = reader.records(file_len as usize, None).0.first().map(|record| record.seqno);
@@ -257,7 +263,7 @@ pub fn segments(files: &Files) -> (Manifest, Vec<Segment>) {
         let limit = if is_cut { durable_end } else { file_len as usize };
         let (records, end) = reader.records(limit, Some(&mut expected));
         assert!(end >= durable_end, "{id:06}.seg is damaged at {end}");
-        found.push(Segment { id, end: end as u64, records });
+        found.push(Segment { id, end: end as u64, records, is_cut, clock_ms: reader.clock_ms() });
     }
     assert!(expected >= manifest.seqno_next || manifest.closed.is_some(), "durable records are missing");
     (manifest, found)
