@@ -2,5 +2,3 @@
 
 mod basics;
 mod format_doc;
-mod model;
-mod world;
