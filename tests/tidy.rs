@@ -14,6 +14,8 @@ mod ignored;
 mod layers;
 #[path = "tidy/machine.rs"]
 mod machine;
+#[path = "tidy/quotations.rs"]
+mod quotations;
 #[path = "tidy/sizes.rs"]
 mod sizes;
 #[path = "tidy/tokens.rs"]

@@ -132,6 +132,24 @@ fn varied_store(storage: &SimulatedStorage, sync: SyncMode) -> Store {
 }
 
 #[test]
+fn segments_begin_small_and_grow_to_their_size() {
+    let storage = SimulatedStorage::new(6);
+    let options = Options { sync: SyncMode::None, segment_bytes: 16 << 10, ..Options::default() };
+    let store = Store::open_in(Arc::new(storage.clone()), &options, &tuning()).unwrap();
+    for n in 0..400_u32 {
+        store.set(&n.to_le_bytes(), &[1; 100]).unwrap();
+        store.step_background().unwrap();
+    }
+    store.close().unwrap();
+    // The first to be made is the reserve, which is of another size.
+    let manifest = stranger::manifest(&storage.read_file("MANIFEST"));
+    let lens: Vec<u64> = manifest.segments.values().map(|(file_len, _)| *file_len).collect();
+    let grown: Vec<u64> = lens.iter().copied().filter(|len| *len < 16 << 10).collect();
+    assert!(grown.contains(&(4 << 10)) && grown.contains(&(8 << 10)), "{lens:?}");
+    assert!(grown.len() <= 3 && lens.iter().all(|len| *len <= 16 << 10), "{lens:?}");
+}
+
+#[test]
 fn a_stranger_reads_a_store_that_was_closed() {
     let storage = SimulatedStorage::new(2);
     let store = varied_store(&storage, SyncMode::None);

@@ -72,13 +72,13 @@ fn quoted(text: &str) -> Vec<&str> {
     text.split('`').skip(1).step_by(2).filter(|name| is_test_name(name)).collect()
 }
 
-fn is_test_name(name: &str) -> bool {
+pub fn is_test_name(name: &str) -> bool {
     let is_sentence = name.matches('_').count() >= 2 || name.starts_with("Test");
     is_sentence && name.chars().all(|c| c.is_alphanumeric() || c == '_') && !name.to_lowercase().starts_with("larder_")
 }
 
 /// Whether a test of that name is defined: a function in Rust, Python, Go or C.
-fn exists(test: &str, files: &[TextFile]) -> bool {
+pub fn exists(test: &str, files: &[TextFile]) -> bool {
     let definitions = [
         format!("fn {test}("),
         format!("def {test}("),
