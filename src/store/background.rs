@@ -30,13 +30,7 @@ impl Inner {
         let now_ms = self.clock.now_ms();
         // What is judged over by this time must stay so (R3).
         self.clock.note(&self.log, now_ms);
-        Compactor {
-            log: &self.log,
-            index: &self.index,
-            epochs: &self.epochs,
-            hasher: self.hasher,
-            now_ms,
-        }
+        Compactor { log: &self.log, index: &self.index, epochs: &self.epochs, hasher: self.hasher, now_ms }
     }
 
     /// One step of the keeper.

@@ -2,3 +2,5 @@
 
 mod basics;
 mod format_doc;
+mod model;
+mod world;

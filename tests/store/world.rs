@@ -68,16 +68,42 @@ pub struct Value {
 
 #[derive(Clone, Debug)]
 pub enum Op {
-    Set { key: u8, value: Value, ttl: Ttl, condition: Condition, sync: bool },
-    Del { key: u8 },
-    Expire { key: u8, ttl_ms: Option<u64> },
-    Batch { items: Vec<Item>, sync: bool },
-    Get { key: u8 },
-    Exists { key: u8 },
-    Ttl { key: u8 },
-    View { key: u8 },
-    GetMany { keys: Vec<u8> },
-    Walk { prefix: &'static [u8] },
+    Set {
+        key: u8,
+        value: Value,
+        ttl: Ttl,
+        condition: Condition,
+        sync: bool,
+    },
+    Del {
+        key: u8,
+    },
+    Expire {
+        key: u8,
+        ttl_ms: Option<u64>,
+    },
+    Batch {
+        items: Vec<Item>,
+        sync: bool,
+    },
+    Get {
+        key: u8,
+    },
+    Exists {
+        key: u8,
+    },
+    Ttl {
+        key: u8,
+    },
+    View {
+        key: u8,
+    },
+    GetMany {
+        keys: Vec<u8>,
+    },
+    Walk {
+        prefix: &'static [u8],
+    },
     Len,
     CheckAll,
     Verify,
@@ -85,11 +111,15 @@ pub enum Op {
     Step,
     Sync,
     /// Forwards or backwards.
-    Clock { by_ms: i64 },
+    Clock {
+        by_ms: i64,
+    },
     Reopen,
     ReopenReadOnly,
     Kill,
-    PowerCut { seed: u64 },
+    PowerCut {
+        seed: u64,
+    },
 }
 
 /// One operation of a batch; `None` deletes.
@@ -132,13 +162,7 @@ pub fn draw_op(random: &mut Random, mix: &Mix, number: &mut u64) -> Op {
                 1 => Condition::IfPresent,
                 _ => Condition::Always,
             };
-            Op::Set {
-                key: key(random),
-                value: value(random),
-                ttl: draw_ttl(random),
-                condition,
-                sync: random.one_in(8),
-            }
+            Op::Set { key: key(random), value: value(random), ttl: draw_ttl(random), condition, sync: random.one_in(8) }
         }
         30..=42 => Op::Del { key: key(random) },
         43..=49 => {
