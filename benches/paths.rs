@@ -4,6 +4,9 @@
 //! times. `benches/instructions` runs it twice with different counts under callgrind; the difference is
 //! what the operation costs, and repeats to the instruction.
 
+// A benchmark reads the clock and ends at the first surprise.
+#![allow(clippy::disallowed_methods, clippy::unwrap_used)]
+
 use larder::store::{BatchOp, Ttl, Tuning};
 use larder::{Options, Store, SyncMode};
 use std::hint::black_box;

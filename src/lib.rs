@@ -14,10 +14,13 @@ pub mod ffi;
 pub mod options;
 pub mod stats;
 
-mod epoch;
+// Public for benchmarks and for the tests of formats; no part of the API.
+#[doc(hidden)]
+pub mod epoch;
 #[doc(hidden)]
 pub mod format;
-mod index;
+#[doc(hidden)]
+pub mod index;
 mod slots;
 pub mod storage;
 mod sync;

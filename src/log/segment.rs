@@ -287,7 +287,8 @@ impl Segment {
             let chunk_end = end.min(offset + REWRITE_CHUNK_BYTES);
             if let Some(bytes) = self.map.read(offset as usize..chunk_end as usize) {
                 // By way of a copy: the target is the very memory that the map shows.
-                self.file.write_at(&bytes.to_vec(), offset).map_err(failed)?;
+                let copy = bytes.to_vec();
+                self.file.write_at(&copy, offset).map_err(failed)?;
             }
             offset = chunk_end;
         }
