@@ -1,5 +1,8 @@
 //! Nothing is freed too early, everything is freed in the end.
 
+// Tests read the clock, and end at the first surprise.
+#![allow(clippy::disallowed_methods, clippy::unwrap_used)]
+
 use super::*;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};

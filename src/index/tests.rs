@@ -3,6 +3,9 @@
 //! Keys are numbers, and a location holds its key and a version, so that comparing "in the log" is
 //! taking the location apart.
 
+// Tests read the clock, and end at the first surprise.
+#![allow(clippy::disallowed_methods, clippy::unwrap_used)]
+
 mod costs;
 mod images;
 mod oracle;
@@ -12,7 +15,7 @@ use super::*;
 
 /// The location of a version of a key: keys below 2^24, versions below 2^15.
 fn location(key: u64, version: u64) -> Location {
-    Location::new((key + 1) << 15 | version % (1 << 15))
+    Location::new(((key + 1) << 15) | (version % (1 << 15)))
 }
 
 fn key_of(location: Location) -> u64 {
@@ -27,7 +30,7 @@ fn hash_of(key: u64, bits: u32) -> u64 {
 /// Every bit of the result depends on every bit of the number.
 fn mix(mut number: u64) -> u64 {
     number = number.wrapping_add(0x9E37_79B9_7F4A_7C15);
-    number = (number ^ number >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    number = (number ^ (number >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     number = (number ^ number >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
     number ^ number >> 31
 }
