@@ -392,6 +392,9 @@ impl World {
     /// Carries `op` out on both sides. An error of the store is handed out when nothing was done, as
     /// far as readers can see; anything that contradicts the oracle is a panic.
     pub fn apply(&mut self, op: &Op) -> Result<(), Error> {
+        if !matches!(op, Op::Clock { .. }) {
+            self.look_at_clock();
+        }
         match op {
             Op::Set { key, value, ttl, condition, sync } => self.set(*key, *value, *ttl, *condition, *sync),
             Op::Del { key } => self.del(*key),
