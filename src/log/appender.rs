@@ -402,6 +402,7 @@ impl Log {
             let appender = self.appender.lock();
             if let Some(segment) = appender.active.iter().chain(&appender.prepared).chain(&appender.reserve).next() {
                 segment.store_clock(now_ms);
+                self.is_clock_unsynced.store(true, Ordering::Release);
                 return;
             }
         }

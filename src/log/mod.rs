@@ -150,6 +150,8 @@ pub struct Log {
     failure: Mutex<Option<Error>>,
     has_failed: AtomicBool,
     syncs: AtomicU64,
+    /// Some segment's clock word has changed since it was synced.
+    is_clock_unsynced: AtomicBool,
 }
 
 impl Log {
@@ -174,6 +176,7 @@ impl Log {
             failure: Mutex::new(None),
             has_failed: AtomicBool::new(false),
             syncs: AtomicU64::new(0),
+            is_clock_unsynced: AtomicBool::new(false),
             config,
         }
     }

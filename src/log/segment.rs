@@ -47,6 +47,8 @@ pub struct Segment {
     durable: AtomicU64,
     /// Held during a sync: only one thread learns of a failure, so the others must learn it from here.
     sync_has_failed: Mutex<bool>,
+    /// The clock word has changed since the last sync.
+    has_unsynced_clock: AtomicBool,
     is_sealed: AtomicBool,
     /// 0 while it holds no record.
     seqno_min: AtomicU64,
@@ -143,6 +145,7 @@ impl Segment {
             slot: AtomicU64::new(u64::MAX),
             durable: AtomicU64::new(durable),
             sync_has_failed: Mutex::new(false),
+            has_unsynced_clock: AtomicBool::new(false),
             is_sealed: AtomicBool::new(false),
             seqno_min: AtomicU64::new(0),
             seqno_max: AtomicU64::new(0),
@@ -222,23 +225,32 @@ impl Segment {
         self.is_sealed.store(true, Ordering::Release);
     }
 
+    /// Whether a sync would make nothing below `end` durable that is not, nor the clock word.
+    pub(crate) fn is_synced_through(&self, end: u64) -> bool {
+        self.durable() >= end && !self.has_unsynced_clock()
+    }
+
+    /// Whether the clock word has changed since the last sync.
+    pub(crate) fn has_unsynced_clock(&self) -> bool {
+        self.has_unsynced_clock.load(Ordering::Acquire)
+    }
+
     /// Syncs, and remembers that everything below `end` is durable.
     pub(crate) fn sync_through(&self, end: u64) -> Result<()> {
         debug_assert!(end <= self.end(), "S3: durable is never ahead of published");
-        if self.durable() >= end {
-            return Ok(());
-        }
         let mut has_failed = self.sync_has_failed.lock();
-        if self.durable() >= end {
+        if self.is_synced_through(end) {
             return Ok(());
         }
+        // Before the sync: a word that is stored meanwhile asks for another one.
+        self.has_unsynced_clock.store(false, Ordering::Release);
         let result = if *has_failed {
             Err(Error::new(Status::Io, format!("an earlier sync of {} has failed", self.name())))
         } else {
             self.file.sync().map_err(|source| Error::new(Status::Io, format!("cannot sync {}: {source}", self.name())))
         };
         *has_failed = result.is_err();
-        if result.is_ok() {
+        if result.is_ok() && self.durable() < end {
             self.durable.store(end, Ordering::Release);
             self.store_durable_word(end, false);
         }
@@ -264,6 +276,7 @@ impl Segment {
     /// Notes in the file that the expiry clock has reached `now_ms`.
     pub fn store_clock(&self, now_ms: u64) {
         self.map.word(CLOCK_WORD).store(head::encode_clock(self.seed, now_ms));
+        self.has_unsynced_clock.store(true, Ordering::Release);
     }
 
     /// What the expiry clock was when last noted; 0 if it is not known.

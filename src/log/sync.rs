@@ -72,9 +72,10 @@ impl Log {
         Ok(())
     }
 
-    /// Makes everything durable that was appended before the call.
+    /// Makes everything durable that was appended before the call, and the expiry clock.
     pub fn sync_all(&self) -> Result<()> {
         let last = self.seqno_next() - 1;
+        self.sync_clock()?;
         self.sync_through(last)
     }
 
@@ -88,6 +89,7 @@ impl Log {
             });
             (appender.rotated.clone(), active, appender.seqno_next - 1)
         };
+        self.sync_clock()?;
         for full in &rotated {
             self.sync_segment(full, full.end())?;
         }
@@ -100,9 +102,20 @@ impl Log {
         Ok(seqno)
     }
 
+    /// Makes the clock words durable: of segments without new records too.
+    fn sync_clock(&self) -> Result<()> {
+        if !self.is_clock_unsynced.swap(false, Ordering::AcqRel) {
+            return Ok(());
+        }
+        for segment in self.segments.all().iter().filter(|segment| segment.has_unsynced_clock()) {
+            self.sync_segment(segment, segment.durable())?;
+        }
+        Ok(())
+    }
+
     /// Syncs one segment; the first failure makes the store read-only (R11).
     pub(super) fn sync_segment(&self, segment: &Segment, end: u64) -> Result<()> {
-        if segment.durable() >= end {
+        if segment.is_synced_through(end) {
             return Ok(());
         }
         self.syncs.fetch_add(1, Ordering::Relaxed);

@@ -416,6 +416,9 @@ impl World {
     /// Carries `op` out on both sides. An error of the store is handed out when nothing was done, as
     /// far as readers can see; anything that contradicts the oracle is a panic.
     pub fn apply(&mut self, op: &Op) -> Result<(), Error> {
+        if !matches!(op, Op::Clock { .. }) {
+            self.look_at_clock();
+        }
         match op {
             Op::Set { key, value, ttl, condition, sync } => self.set(*key, *value, *ttl, *condition, *sync),
             Op::Del { key } => self.del(*key),
@@ -860,11 +863,11 @@ impl World {
         }
         self.oracle.interrupted = None;
         let mut best: Option<(Bounds, &State)> = None;
-        let (mut wrong, mut count_max) = (Vec::new(), 0);
+        let (mut wrong, mut alike) = (Vec::new(), Vec::new());
         for (place, state) in candidates.iter().enumerate() {
             match is_shown(state, &shown, now) {
                 Ok(bounds) => {
-                    count_max = count_max.max(state.len());
+                    alike.push(state);
                     if best.is_none_or(|(best, _)| bounds.low < best.low) {
                         best = Some((bounds, state));
                     }
@@ -880,7 +883,8 @@ impl World {
             );
         };
         let state = state.clone();
-        self.oracle.len_slack = count_max - state.len().min(count_max);
+        let differing = |other: &&State| other.iter().filter(|(key, entry)| state.get(key) != Some(entry)).count();
+        self.oracle.len_slack = self.oracle.len_slack.max(alike.iter().map(differing).max().unwrap_or(0));
         self.oracle.clock.high = bounds.high;
         for (key, entry) in &state {
             if shown[usize::from(*key)].is_none() {
