@@ -23,8 +23,6 @@ c_test_flags := -std=c11 -D_GNU_SOURCE -O1 -g -fno-omit-frame-pointer $(c_warnin
 c_example_flags := -std=c11 -O2 -g $(c_warnings) $(c_include) $(CFLAGS)
 c_sanitize := -fsanitize=address,undefined -fno-sanitize-recover=all
 
-c_lsan := LSAN_OPTIONS=suppressions=$(abspath $(c_here)lsan.supp):print_suppressions=0
-
 c_harness := $(addprefix $(c_here),check.c runner.c)
 c_test_sources := $(c_harness) $(addprefix $(c_here),store.c main.c about.c abuse.c basics.c close.c cursor.c errors.c \
 	fork.c full_disk.c guest.c kill.c packed.c set_with.c threads.c ttl.c views.c)
@@ -51,15 +49,15 @@ c-test-asan: $(c_build)/test-asan $(c_build)/dlopen-asan ## the C tests under th
 	@printf '#include <stdlib.h>\nint main(void) { char *volatile p = malloc(1); free(p); return *p; }\n' >$(c_build)/proof.c
 	@$(CC) $(c_sanitize) -w $(c_build)/proof.c -o $(c_build)/proof
 	@if $(c_build)/proof 2>/dev/null; then echo "the sanitizer is not on"; exit 1; fi
-	UBSAN_OPTIONS=print_stacktrace=1 $(c_lsan) $(c_build)/test-asan $(TEST)
-	$(if $(TEST),,$(c_lsan) LARDER_LIBRARY=$(c_build)/lib/liblarder.so $(c_build)/dlopen-asan)
+	UBSAN_OPTIONS=print_stacktrace=1 $(c_build)/test-asan $(TEST)
+	$(if $(TEST),,LARDER_LIBRARY=$(c_build)/lib/liblarder.so $(c_build)/dlopen-asan)
 
+# Without a suppression: the shells of closed handles stay reachable from the library, so nobody is told of a leak.
 c-test-valgrind: $(c_build)/test ## the C tests that fit valgrind's speed, with its leak check
 	@if ! command -v valgrind >/dev/null; then \
 	  echo "SKIP: c-test-valgrind: valgrind is not installed (apt-get install valgrind)"; exit $${LARDER_FORBID_SKIP:-0}; fi; \
 	set -x; valgrind --quiet --error-exitcode=99 --leak-check=full --show-leak-kinds=definite,indirect \
-	  --errors-for-leak-kinds=definite,indirect \
-	  --suppressions=$(c_here)valgrind.supp $(c_build)/test --no-fork --quick $(TEST)
+	  --errors-for-leak-kinds=definite,indirect $(c_build)/test --no-fork --quick $(TEST)
 
 c-headers:
 	CC="$(CC)" CXX="$(CXX)" $(c_here)headers.sh $(c_root)/include $(c_root)/bindings/c
