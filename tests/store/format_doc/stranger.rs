@@ -339,7 +339,7 @@ fn image_entries(image: &[u8]) -> Vec<(u64, u64, u64, u64)> {
             if location != 0 {
                 let (group, line) = (n as u64 / 8 / lines, n as u64 / 8 % lines);
                 let mixed = (window * u64::from(0x9E37_79B1_u32 << 9)) & 0xFFFF_FFFF;
-                let home = mixed * lines >> 32;
+                let home = (mixed * lines) >> 32;
                 assert!(line == home || line == (home + 1) % lines, "a line that is not the entry's");
                 assert_eq!(window >> (23 - depth), prefix, "a page that is not the entry's");
                 entries.push((stripe, group, window, location));
