@@ -123,6 +123,13 @@ impl Appender {
     }
 }
 
+impl Appender {
+    /// A segment that is not sealed, for the clock word.
+    pub(super) fn unsealed(&self) -> Option<Arc<Segment>> {
+        self.active.iter().chain(&self.prepared).chain(&self.reserve).next().cloned()
+    }
+}
+
 impl Log {
     /// Appends one record and publishes it. Its bytes are readable on return, not yet durable, and
     /// every earlier write is readable too. On an error nothing was appended (R12).
@@ -234,6 +241,7 @@ impl Log {
             }
             appender.rotated.push_back(full);
         }
+        self.keep_clock_in(Some(&next));
         appender.active = Some(next);
         self.work.notify();
         Ok(())
@@ -296,6 +304,18 @@ impl Log {
         let _ = self.storage.remove(&segment.name());
     }
 
+    /// Sees to it that there is a segment that is not sealed: for the next write, and for the expiry clock.
+    pub fn ensure_unsealed(&self, epochs: &Epochs) -> Result<()> {
+        if self.appender.lock().unsealed().is_some() {
+            return Ok(());
+        }
+        match self.prepare_ahead(epochs) {
+            // A full disk is met again, and reported, by the write that needs the room.
+            Err(error) if error.status() != Status::NoSpace => Err(error),
+            _ => Ok(()),
+        }
+    }
+
     /// Makes the next segment before it is needed, and the reserve. True if there was something to do.
     pub fn prepare_ahead(&self, epochs: &Epochs) -> Result<bool> {
         if self.check_writable().is_err() {
@@ -316,13 +336,20 @@ impl Log {
             let elapsed_ms = now_ms.saturating_sub(appender.prepared_ms).max(1);
             appender.prepared_ms = now_ms;
             appender.segment_bytes_next = self.segment_bytes_after(file_len, elapsed_ms);
+            if appender.active.is_none() {
+                self.keep_clock_in(Some(&prepared));
+            }
             appender.prepared.push_back(prepared);
             return Ok(true);
         }
         if lacks_reserve {
             let reserve_bytes = self.config.reserve_bytes();
             let reserve = self.make_listed_segment(epochs, reserve_bytes, reserve_bytes)?;
-            self.appender.lock().reserve = Some(reserve);
+            let mut appender = self.appender.lock();
+            if appender.active.is_none() && appender.prepared.is_empty() {
+                self.keep_clock_in(Some(&reserve));
+            }
+            appender.reserve = Some(reserve);
             return Ok(true);
         }
         Ok(false)
@@ -367,7 +394,12 @@ impl Log {
     /// Gives the reserve's room back to the file system, for a compaction that frees more. False if there
     /// is none.
     pub fn release_reserve(&self, epochs: &Epochs) -> Result<bool> {
-        let Some(reserve) = self.appender.lock().reserve.take() else { return Ok(false) };
+        let reserve = {
+            let mut appender = self.appender.lock();
+            let Some(reserve) = appender.reserve.take() else { return Ok(false) };
+            self.keep_clock_in(appender.active.iter().chain(&appender.prepared).next());
+            reserve
+        };
         let clock_ms = reserve.clock_ms();
         self.commit(&[
             Change::Remove { id: reserve.id() },
@@ -392,25 +424,26 @@ impl Log {
         ]
     }
 
-    /// Notes in the log how far the expiry clock has come: a store to memory, which a kill leaves there. Only
-    /// in the moment after a crash, before there is a segment to note it in, it is an edit of the manifest.
+    /// Notes in the log how far the expiry clock has come: a store to memory, which a kill leaves there.
+    ///
+    /// Readers call this, so it waits for nothing but other callers. A store has an unsealed segment to
+    /// note it in from its opening on, unless the disk was full then.
     pub fn note_clock(&self, now_ms: u64) {
         if self.config.is_read_only {
             return;
         }
+        if let Some(segment) = &*self.clock_segment.lock()
+            && segment.clock_ms() < now_ms
         {
-            let appender = self.appender.lock();
-            if let Some(segment) = appender.active.iter().chain(&appender.prepared).chain(&appender.reserve).next() {
-                segment.store_clock(now_ms);
-                self.is_clock_unsynced.store(true, Ordering::Release);
-                return;
-            }
+            segment.store_clock(now_ms);
+            self.is_clock_unsynced.store(true, Ordering::Release);
         }
-        if self.check_writable().is_ok() {
-            let change = Change::Advance { segment_id_next: 0, seqno_next: 0, clock_ms: now_ms, tombstone_floor: 0 };
-            // A failure is noted by `commit`, and on a full disk there is nowhere to note it.
-            let _ = self.commit(&[change]);
-        }
+    }
+
+    /// From now on the clock is noted in `segment`; what was noted before stays where it is until that
+    /// segment is sealed, which carries it over.
+    fn keep_clock_in(&self, segment: Option<&Arc<Segment>>) {
+        *self.clock_segment.lock() = segment.cloned();
     }
 
     /// The seqno that the next write gets.

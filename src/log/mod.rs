@@ -13,7 +13,7 @@
 //!   L3. Durable marks rise in log order: a segment is synced after the ones before it.
 //!
 //! Locks, in this order: an index stripe (never taken here) → `sealing` → `appender` → `segments` →
-//! `manifest`.
+//! `manifest`, `clock_segment`.
 //! `sync` has its own, held while none of the others is waited for.
 
 pub mod accounts;
@@ -142,6 +142,8 @@ pub struct Log {
     is_crowded: AtomicBool,
     room: Signal,
     appender: Mutex<Appender>,
+    /// Where the expiry clock is noted. Held for a few instructions, by readers too.
+    clock_segment: Mutex<Option<Arc<Segment>>>,
     /// Held while a segment is sealed: the keeper, a compaction and a close may all want to.
     sealing: Mutex<()>,
     manifest: Mutex<Manifest>,
@@ -160,13 +162,15 @@ impl Log {
         let LogParts { segments, accounts, manifest, active, prepared, seqno_next } = parts;
         let store_id = manifest.head().store_id;
         let segment_id_next = AtomicU64::new(manifest.state().segment_id_next);
+        let appender = Appender::new(&config, active, prepared, seqno_next);
         Self {
             storage,
             store_id,
             segment_id_next,
             segments,
             accounts,
-            appender: Mutex::new(Appender::new(&config, active, prepared, seqno_next)),
+            clock_segment: Mutex::new(appender.unsealed()),
+            appender: Mutex::new(appender),
             sealing: Mutex::new(()),
             manifest: Mutex::new(manifest),
             sync: GroupSync::new(seqno_next - 1),

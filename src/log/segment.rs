@@ -295,7 +295,7 @@ impl Segment {
     /// after an earlier failure, pages that look clean may not be on the disk.
     pub fn rewrite_through(&self, end: u64) -> Result<()> {
         let failed = |source| Error::from_io(&format!("write {}", self.name()), &source);
-        let mut offset = self.durable_word()?.end;
+        let Durable { end: mut offset, is_cut } = self.durable_word()?;
         while offset < end {
             let chunk_end = end.min(offset + REWRITE_CHUNK_BYTES);
             if let Some(bytes) = self.map.read(offset as usize..chunk_end as usize) {
@@ -306,7 +306,8 @@ impl Segment {
             offset = chunk_end;
         }
         self.file.sync().map_err(|source| Error::from_io(&format!("sync {}", self.name()), &source))?;
-        self.store_durable_word(end, false);
+        // A cut stays one until the manifest has sealed the segment: recovery may begin again before (RC3).
+        self.store_durable_word(end, is_cut);
         Ok(())
     }
 

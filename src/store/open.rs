@@ -135,6 +135,9 @@ impl Store {
             let names = storage.list().unwrap_or_default();
             checkpoint::remove_all(storage.as_ref(), &names);
         }
+        if !options.read_only {
+            log.ensure_unsealed(&epochs)?;
+        }
         let inner = Arc::new(Inner {
             options: options.clone(),
             log,
