@@ -9,7 +9,8 @@
 //! Invariants:
 //!   L1. Records of the segments that are written to by sets carry consecutive seqnos, in the order
 //!       of their places: what is published is always a prefix of the history.
-//!   L2. A segment is named by the manifest, durably, before its first record.
+//!   L2. A segment is named by the manifest, durably, before a record in it is acknowledged; that of a
+//!       compaction is named together with its end, when all its records are durable.
 //!   L3. Durable marks rise in log order: a segment is synced after the ones before it.
 //!
 //! Locks, in this order: an index stripe (never taken here) → `sealing` → `appender` → `segments` →

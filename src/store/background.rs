@@ -22,8 +22,10 @@ use std::time::Duration;
 pub(super) const TICK: Duration = Duration::from_millis(100);
 /// A segment is swept for expired records again after this many milliseconds at the earliest.
 const SWEEP_PAUSE_MS: u64 = 250;
-/// The cleaner works this share of the time, one part in so many, unless space is short.
-const REST_SHARE: u32 = 1;
+/// After so many bytes of work the cleaner rests, unless space is short: copying them takes about as long,
+/// so that it leaves half of a processor, and the disk now and then, to others.
+const BYTES_PER_REST: u64 = 1 << 20;
+const REST: Duration = Duration::from_millis(2);
 
 impl Inner {
     fn compactor(&self) -> Compactor<'_> {
@@ -197,14 +199,13 @@ impl Inner {
         inputs
     }
 
-    /// Sleeps as long as it worked, unless space is short or the store is being closed.
+    /// Has the cleaner rest after every `BYTES_PER_REST`, unless space is short or the store is being closed.
     fn pace<'a>(&'a self, is_urgent: bool, rest: &'a mut dyn FnMut(Duration)) -> impl FnMut(u64) + 'a {
-        const BYTES_PER_REST: u64 = 1 << 20;
         let mut bytes = 0;
         move |worked| {
             bytes += worked;
             if bytes >= BYTES_PER_REST && !is_urgent && !self.is_closing.load(Ordering::Relaxed) {
-                rest(Duration::from_millis(2) * REST_SHARE);
+                rest(REST);
                 bytes = 0;
             }
         }
