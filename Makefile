@@ -72,9 +72,10 @@ lint: need-rust need-go ## formatting, clippy and go vet
 	  unformatted=$$(cd $$module && gofmt -l .); \
 	  if [ -n "$$unformatted" ]; then echo "gofmt: $$unformatted (in $$module)"; exit 1; fi; done
 
-# With the output of tests that pass, because that is where a test says what it could not try.
+# A test says what it could not try in its output, which cargo hides when it passes: shown, and all but that left out.
 rust-test: need-rust ## the Rust tests: modules, integration, header, tidy
-	$(CARGO) test --locked -- --show-output
+	@set -o pipefail; $(CARGO) test --locked --no-fail-fast -- --show-output 2>&1 | awk '/^successes:$$/ { hidden = 1 } \
+	  /^(failures:|test result: .*)$$/ { hidden = 0 } !hidden || /^SKIP/ { print; fflush() }'
 
 measure: need-rust ## what the Rust tests measure instead of testing: minutes, gigabytes
 	$(CARGO) test --release --locked --lib -- --ignored --nocapture --test-threads=1
