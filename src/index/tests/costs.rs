@@ -35,13 +35,13 @@ fn memory_up_to(count_max: u64) {
 }
 
 #[test]
-#[ignore = "takes seconds and 200 MB"]
+#[ignore = "a measurement: seconds and 200 MB"]
 fn index_memory() {
     memory_up_to(10_000_000);
 }
 
 #[test]
-#[ignore = "takes a minute and 1 GB"]
+#[ignore = "a measurement: a minute and 1 GB"]
 fn index_memory_50_million() {
     memory_up_to(50_000_000);
 }
