@@ -33,11 +33,11 @@ pub(super) const STRIPE_COUNT: usize = 1 << STRIPE_BITS;
 
 /// Below this load a page from which much was removed is rebuilt at its size when its spill is full:
 /// entries that came when it was more crowded lie away from home. Above it, it grows.
-const LOAD_TO_GROW_PERCENT: usize = 66;
+const LOAD_TO_GROW_PERCENT: usize = 72;
 /// Below this load a page does not grow, whatever its spill: its hashes cannot be told apart.
 const LOAD_TO_SPILL_PERCENT: usize = 50;
 /// A half is given at least the lines that keep it below this load.
-const LOAD_AFTER_SPLIT_PERCENT: usize = 62;
+const LOAD_AFTER_SPLIT_PERCENT: usize = 70;
 
 pub(super) struct Table {
     epochs: Arc<Epochs>,
@@ -259,9 +259,9 @@ impl TableStripe<'_> {
         if too_empty && page.spill_used() < page.spill_capacity() {
             return false;
         }
-        if used * 100 < capacity * LOAD_TO_GROW_PERCENT && page.removed_count() * 8 > used {
+        if used * 100 < capacity * LOAD_TO_GROW_PERCENT && page.removed_count() >= SPILL_FIRST {
             let fresh = page.rebuilt(depth, lines, |_| true);
-            if fresh.spill_used() * 2 <= SPILL_FIRST {
+            if fresh.spill_used() * 4 <= SPILL_FIRST * 3 {
                 self.replace_page(probe, vec![fresh]);
                 return true;
             }

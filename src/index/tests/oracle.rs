@@ -23,6 +23,7 @@ impl Pair {
         let expected = self.naive.find(hash, is_match);
         let found = self.index.find(&self.epochs.enter(), hash, is_match);
         assert_eq!(found, expected);
+        assert_eq!(self.index.find_prefetched(&self.epochs.enter(), hash, is_match), expected);
         let mut stripe = self.index.lock(hash);
         assert_eq!(stripe.find(hash, is_match), expected);
         let new = location(key, version);
