@@ -19,10 +19,11 @@
 //! Locks: each stripe's while one of its pages is copied.
 
 use super::Index;
+use super::arena::Arena;
 use super::entry::{
     DEPTH_MAX, EMPTY, GROUP_BITS, GROUP_COUNT, Location, Probe, STRIPE_BITS, WINDOW_BITS, location_of, stripe_of,
 };
-use super::page::{LINE_WORDS, LINES_MAX, Page, SPILLED, body_len, displaced, distances, line_at};
+use super::page::{LINE_WORDS, LINES_MAX, Page, PageBox, SPILLED, body_len, displaced, distances, line_at};
 use super::table::{STRIPE_COUNT, Table, TableStripe};
 use crate::epoch::Epochs;
 use std::io::{self, Write};
@@ -94,7 +95,7 @@ impl Index {
             let (own, others) = rest.split_at(rest.partition_point(|page| usize::from(page.stripe) <= stripe));
             rest = others;
             check_cover(own, stripe)?;
-            let own: Result<Vec<_>, _> = own.iter().map(|at| decode_page(at, bytes)).collect();
+            let own: Result<Vec<_>, _> = own.iter().map(|at| decode_page(at, bytes, table.arena())).collect();
             table.lock(stripe).install(own?);
         }
         if rest.is_empty() { Ok(Index { table }) } else { Err("a page of a stripe that does not exist") }
@@ -242,7 +243,7 @@ fn check_cover(pages: &[PageAt], stripe: usize) -> Result<(), &'static str> {
 }
 
 /// The page, if every entry lies where it belongs, with the tags and flags that it calls for.
-fn decode_page(at: &PageAt, bytes: &[u8]) -> Result<Box<Page>, &'static str> {
+fn decode_page(at: &PageAt, bytes: &[u8], arena: &Arc<Arena>) -> Result<PageBox, &'static str> {
     let bytes = &bytes[at.offset as usize..(at.offset + at.len()) as usize];
     let (page_head, rest) = bytes.split_at(PAGE_HEAD_BYTES);
     if page_head != at.page_head() {
@@ -294,7 +295,7 @@ fn decode_page(at: &PageAt, bytes: &[u8]) -> Result<Box<Page>, &'static str> {
     if lines_used != at.lines_used as usize || padding.iter().any(|byte| *byte != 0) {
         return Err("a page's counts contradict its entries");
     }
-    let mut page = Page::new(u32::from(at.depth), lines_per_group);
+    let mut page = Page::new(arena, u32::from(at.depth), lines_per_group);
     page.set_words(words_of(body), lines_used);
     spilled.into_iter().for_each(|(probe, location): (Probe, Location)| page.spill_alone(probe, location));
     Ok(page)

@@ -16,6 +16,7 @@
 //!
 //! Locks: one per stripe of hashes; several at once only by [`Index::lock_many`], in rising order.
 
+mod arena;
 mod entry;
 mod image;
 #[cfg(all(test, loom))]

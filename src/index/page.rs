@@ -26,12 +26,14 @@
 //!
 //! Locks: none; see P1.
 
+use super::arena::{self, Arena};
 use super::entry::{EMPTY, GROUP_COUNT, Location, Probe, location_of};
 use super::spill::{Spill, SpillSlot};
 use crate::sync::{AtomicPtr, AtomicU64, Ordering};
-use std::alloc::{Layout, alloc_zeroed, handle_alloc_error};
-use std::ops::Range;
+use std::mem::ManuallyDrop;
+use std::ops::{Deref, Range};
 use std::ptr::{self, NonNull};
+use std::sync::Arc;
 
 /// Words in a line: one cache line.
 pub(super) const LINE_WORDS: usize = if cfg!(loom) { 2 } else { 8 };
@@ -90,15 +92,10 @@ pub(super) struct Full;
 
 impl Page {
     /// An empty page for hashes that agree in their first `depth` window bits.
-    pub(super) fn new(depth: u32, lines_per_group: usize) -> Box<Page> {
+    pub(super) fn new(arena: &Arc<Arena>, depth: u32, lines_per_group: usize) -> PageBox {
         assert!((1..=LINES_MAX).contains(&lines_per_group));
-        let layout = layout(lines_per_group);
-        // SAFETY: the layout's size is not zero.
-        let raw = unsafe { alloc_zeroed(layout) };
-        if raw.is_null() {
-            handle_alloc_error(layout);
-        }
-        let page = Page::from_thin(raw, lines_per_group);
+        let memory = arena.allocate(page_bytes(lines_per_group));
+        let page = Page::from_thin(memory.as_ptr(), lines_per_group);
         let head = Head {
             spill: AtomicPtr::new(ptr::null_mut()),
             depth,
@@ -106,21 +103,20 @@ impl Page {
             spill_used: AtomicU64::new(0),
             removed_count: AtomicU64::new(0),
         };
-        // SAFETY: `page` points to memory of just this type's size and alignment (`layout`), ours
-        // alone. The head is written here; lines are atomics, for which zeros are a value (in
-        // models, where they are not, each is written too). The box frees with the layout of the
-        // value it points to, and that is `layout` again.
+        // SAFETY: `page` points to zeros of just this type's size (`page_bytes`) and more than its
+        // alignment, ours alone. The head is written here; lines are atomics, for which zeros are a value (in
+        // models, where they are not, each is written too).
         unsafe {
             (&raw mut (*page).head).write(head);
             #[cfg(loom)]
             for i in 0..body_len(lines_per_group) {
                 (&raw mut (*page).body).cast::<Line>().add(i).write(Line(std::array::from_fn(|_| AtomicU64::new(0))));
             }
-            Box::from_raw(page)
+            PageBox::from_raw(page, Arc::clone(arena))
         }
     }
 
-    /// The page at an address that [`Box::into_raw`] gave, with its length found again.
+    /// The page at the address of a [`PageBox`], with its length found again.
     #[inline]
     pub(super) fn from_thin(address: *mut u8, lines_per_group: usize) -> *mut Page {
         ptr::slice_from_raw_parts_mut(address.cast::<Line>(), body_len(lines_per_group)) as *mut Page
@@ -241,24 +237,20 @@ impl Page {
 
     /// A new page with those of this page's entries that `keep` wants. What finds no room goes to
     /// its spill, which is as long as it has to be.
-    pub(super) fn rebuilt(&self, depth: u32, lines_per_group: usize, keep: impl Fn(Probe) -> bool) -> Box<Page> {
-        let mut page = Page::new(depth, lines_per_group);
+    pub(super) fn rebuilt(
+        &self,
+        arena: &Arc<Arena>,
+        depth: u32,
+        lines_per_group: usize,
+        keep: impl Fn(Probe) -> bool,
+    ) -> PageBox {
+        let mut page = Page::new(arena, depth, lines_per_group);
         for (probe, location) in self.entries().filter(|(probe, _)| keep(*probe)) {
             if page.insert(probe, location, 0) == Err(Full) {
                 page.spill_alone(probe, location);
             }
         }
         page
-    }
-
-    /// Puts an entry in the spill of a page that nobody else sees yet.
-    pub(super) fn spill_alone(&mut self, probe: Probe, location: Location) {
-        while self.insert_in_spill(probe, location) == Err(Full) {
-            if let Some(old) = self.enlarge_spill() {
-                // SAFETY: from a box, and the page is borrowed mutably: no reader has it.
-                drop(unsafe { Box::from_raw(old.as_ptr()) });
-            }
-        }
     }
 
     /// Makes the spill twice as long and returns the old one, which came from a box and is the caller's to
@@ -305,7 +297,7 @@ impl Page {
 
     /// What it takes of memory.
     pub(super) fn memory_bytes(&self) -> usize {
-        size_of_val(self) + self.spill().map_or(0, Spill::memory_bytes)
+        arena::memory_bytes(size_of_val(self)) + self.spill().map_or(0, Spill::memory_bytes)
     }
 
     /// All words after the head, tags first, for images.
@@ -314,7 +306,7 @@ impl Page {
     }
 
     /// Sets all words after the head, for images; the caller has checked them and counted.
-    pub(super) fn set_words(&mut self, words: impl Iterator<Item = u64>, lines_used: usize) {
+    pub(super) fn set_words(&self, words: impl Iterator<Item = u64>, lines_used: usize) {
         for (to, from) in self.body.iter().flat_map(|line| &line.0).zip(words) {
             to.store(from, Ordering::Relaxed);
         }
@@ -457,12 +449,65 @@ impl Page {
     }
 }
 
-impl Drop for Page {
+/// Owns a page, as a box would, but without a box's claim to be the only way to it: readers may still be
+/// there when it is retired.
+pub(super) struct PageBox {
+    page: NonNull<Page>,
+    arena: Arc<Arena>,
+}
+
+// SAFETY: a page is atomics, which any thread may use and free; the arena is shared.
+unsafe impl Send for PageBox {}
+
+impl PageBox {
+    /// # Safety
+    /// The page was made by `Page::new` with this arena, and nothing else will free it.
+    pub(super) unsafe fn from_raw(page: *mut Page, arena: Arc<Arena>) -> Self {
+        // SAFETY: pages are never at null.
+        PageBox { page: unsafe { NonNull::new_unchecked(page) }, arena }
+    }
+
+    /// Puts an entry in the spill of a page that nobody else sees yet, however long that gets.
+    pub(super) fn spill_alone(&mut self, probe: Probe, location: Location) {
+        while self.insert_in_spill(probe, location) == Err(Full) {
+            if let Some(old) = self.enlarge_spill() {
+                // SAFETY: from a box, and whoever has a `PageBox` to itself has the only way to the page.
+                drop(unsafe { Box::from_raw(old.as_ptr()) });
+            }
+        }
+    }
+
+    /// Gives the page up; [`PageBox::from_raw`] takes it back.
+    pub(super) fn into_raw(self) -> *mut Page {
+        let page = self.page.as_ptr();
+        let mut this = ManuallyDrop::new(self);
+        // SAFETY: the arena is dropped once, here, and `this` never is.
+        unsafe { ptr::drop_in_place(&raw mut this.arena) };
+        page
+    }
+}
+
+impl Deref for PageBox {
+    type Target = Page;
+
+    fn deref(&self) -> &Page {
+        // SAFETY: a page, complete, and ours to free (`from_raw`).
+        unsafe { self.page.as_ref() }
+    }
+}
+
+impl Drop for PageBox {
     fn drop(&mut self) {
         let spill = self.head.spill.load(Ordering::Relaxed);
-        if !spill.is_null() {
-            // SAFETY: from a box (`enlarge_spill`), and a page that is dropped has no readers.
-            drop(unsafe { Box::from_raw(spill) });
+        let bytes = size_of_val(&**self);
+        // SAFETY: a page that is dropped has no readers. The spill is null or from a box (`enlarge_spill`);
+        // the page is from this arena with this size (`Page::new`), and `self` was what would free it.
+        unsafe {
+            if !spill.is_null() {
+                drop(Box::from_raw(spill));
+            }
+            ptr::drop_in_place(self.page.as_ptr());
+            self.arena.free(self.page.cast(), bytes);
         }
     }
 }
@@ -552,10 +597,9 @@ pub(super) const fn lines_capacity(lines_per_group: usize) -> usize {
     GROUP_COUNT * lines_per_group * LINE_WORDS
 }
 
-fn layout(lines_per_group: usize) -> Layout {
-    let lines = Layout::array::<Line>(body_len(lines_per_group));
-    let Some((layout, _)) = lines.ok().and_then(|lines| Layout::new::<Head>().extend(lines).ok()) else {
-        unreachable!("a page is a few tens of KiB");
-    };
-    layout.pad_to_align()
+const fn page_bytes(lines_per_group: usize) -> usize {
+    size_of::<Head>() + body_len(lines_per_group) * size_of::<Line>()
 }
+
+/// What the largest page takes.
+pub(super) const PAGE_BYTES_MAX: usize = page_bytes(LINES_MAX);
