@@ -35,6 +35,9 @@ pub(super) const STRIPE_COUNT: usize = 1 << STRIPE_BITS;
 /// A page from which so much was removed since it was built is first rebuilt at its size when its spill is
 /// full: entries that came when it was more crowded lie away from home.
 const REMOVED_TO_REBUILD: usize = SPILL_FIRST;
+/// Below this load a page may have twice the spill before it grows: chance made it uneven, and a page that
+/// has grown does not shrink again.
+const LOAD_TO_GROW_PERCENT: usize = 74;
 /// Below this load a page does not grow, whatever its spill: its hashes cannot be told apart.
 const LOAD_TO_SPILL_PERCENT: usize = 50;
 /// A half is given at least the lines that keep it below this load.
@@ -189,11 +192,11 @@ impl TableStripe<'_> {
                 self.install(vec![first]);
                 continue;
             };
-            if page.insert(probe, location, SPILL_FIRST).is_ok() {
+            let spill_limit = spill_limit(page);
+            if page.insert(probe, location, spill_limit).is_ok() {
                 break;
             }
-            // Up to here it was cheap; a page also gets its first spill by the slow way.
-            if page.spill_used() < SPILL_FIRST || !self.make_room(probe) {
+            if page.spill_used() < spill_limit || !self.make_room(probe) {
                 self.spill(probe, location);
                 break;
             }
@@ -267,7 +270,7 @@ impl TableStripe<'_> {
         if page.removed_count() >= REMOVED_TO_REBUILD {
             let fresh = page.rebuilt(&self.table.arena, depth, lines, |_| true);
             // With some room to spare, or the next few inserts would rebuild it again.
-            if fresh.spill_used() * 4 <= SPILL_FIRST * 3 {
+            if fresh.spill_used() * 4 <= spill_limit(page) * 3 {
                 self.replace_page(probe, vec![fresh]);
                 return true;
             }
@@ -363,6 +366,12 @@ impl TableStripe<'_> {
         let bytes = &self.table.locks[self.stripe].memory_bytes;
         bytes.store(bytes.load(Ordering::Relaxed).wrapping_add_signed(difference), Ordering::Relaxed);
     }
+}
+
+/// How many entries a page's spill may hold before the page grows.
+fn spill_limit(page: &Page) -> usize {
+    let uneven = page.lines_used() * 100 < page.lines_capacity() * LOAD_TO_GROW_PERCENT;
+    if uneven { 2 * SPILL_FIRST } else { SPILL_FIRST }
 }
 
 /// What the last window of a page's range is followed by, if anything in the stripe.

@@ -116,7 +116,7 @@ fn memory_after_changing_all_keys_often(live: u64) {
     (0..live).for_each(|key| index.lock(hash_of(key, 64)).insert(hash_of(key, 64), location(key, 0)));
     let before = index.memory_bytes();
     let mut keys: Vec<u64> = (0..live).collect();
-    for key in live..8 * live {
+    for key in live..10 * live {
         let i = random.below(live) as usize;
         let old = std::mem::replace(&mut keys[i], key);
         assert!(index.lock(hash_of(old, 64)).remove(hash_of(old, 64), location(old, 0)));
@@ -124,7 +124,7 @@ fn memory_after_changing_all_keys_often(live: u64) {
     }
     let after = index.memory_bytes();
     assert_eq!(index.count(), live);
-    assert!(after * 5 < before * 6 && after < live * 16, "{live} keys: {before} bytes became {after}");
+    assert!(after * 5 < before * 6 && after * 10 < live * 165, "{live} keys: {before} bytes became {after}");
 }
 
 #[test]
