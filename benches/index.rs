@@ -64,7 +64,7 @@ fn main() {
                 return true;
             }
             hashes.iter().for_each(|hash| index.prefetch(&guard, *hash));
-            let hits = hashes.iter().filter(|hash| index.find(&guard, **hash, |_| true).is_some()).count();
+            let hits = hashes.iter().filter(|hash| index.find_prefetched(&guard, **hash, |_| true).is_some()).count();
             guard.count_gets(32, hits as u64);
             hashes.clear();
             hits == 32

@@ -5,16 +5,14 @@
 //!       | stripe   | window: 23 bits, in the entry |    unused  | group  |
 //!
 //! entry  63     62                              40 39                   0
-//!       | flag | window of the hash               | location             |
+//!       |  0   | window of the hash               | location             |
 //! ```
 //!
-//! The directory takes the window's bits from the top, one per level; the line within a group is a
-//! mix of the whole window; the group is in no entry, for an entry never leaves its group. So an
-//! entry together with the group it lies in says where it belongs in any page of any size, and
-//! neither growth nor a split reads the log. (An order by hash *within* a page would need the group
+//! The directory takes the window's bits from the top, one per level; the line within a group and the
+//! entry's tag are mixes of the whole window; the group is in no entry, for an entry never leaves its
+//! group. So an entry together with the group it lies in says where it belongs in any page of any size,
+//! and neither growth nor a split reads the log. (An order by hash *within* a page would need the group
 //! from the bits next to the directory's, and cost the comparison six of its bits.)
-//!
-//! The flag belongs to the line, not to the entry that happens to lie there: see `page`.
 //!
 //! Not here: how entries are found and changed.
 
@@ -49,18 +47,15 @@ pub(super) const GROUP_COUNT: usize = 1 << GROUP_BITS;
 pub(super) const WINDOW_BITS: u32 = 23;
 /// Deeper than this a page is not split. Five bits of the window must remain to choose lines by; at
 /// this depth an index has 2^24 pages.
-pub(super) const DEPTH_MAX: u32 = 18;
+pub(super) const DEPTH_MAX: u32 = if cfg!(loom) { 1 } else { 18 };
 
 const LOCATION_BITS: u32 = 40;
 const LOCATION_MASK: u64 = (1 << LOCATION_BITS) - 1;
 const WINDOW_MASK: u64 = ((1 << WINDOW_BITS) - 1) << LOCATION_BITS;
-/// One bit of every word is its line's.
-pub(super) const FLAG: u64 = 1 << 63;
-/// A word without an entry (its flag aside).
+/// A word without an entry.
 pub(super) const EMPTY: u64 = 0;
 
-const _: () = assert!(FLAG & WINDOW_MASK == 0 && WINDOW_MASK & LOCATION_MASK == 0);
-const _: () = assert!(FLAG | WINDOW_MASK | LOCATION_MASK == u64::MAX);
+const _: () = assert!(WINDOW_MASK & LOCATION_MASK == 0);
 
 /// The number of the stripe that a hash belongs to.
 #[inline]
@@ -96,12 +91,15 @@ impl Probe {
 
     /// Both parts in one number, for places that do not imply the group.
     #[inline]
-    pub(super) fn tag(self) -> u64 {
+    pub(super) fn number(self) -> u64 {
         u64::from(self.window) << GROUP_BITS | self.group as u64
     }
 
-    pub(super) fn of_tag(tag: u64) -> Self {
-        Probe { group: tag as usize & (GROUP_COUNT - 1), window: (tag >> GROUP_BITS) as u32 & ((1 << WINDOW_BITS) - 1) }
+    pub(super) fn of_number(number: u64) -> Self {
+        Probe {
+            group: number as usize & (GROUP_COUNT - 1),
+            window: (number >> GROUP_BITS) as u32 & ((1 << WINDOW_BITS) - 1),
+        }
     }
 
     pub(super) fn of_word(group: usize, word: u64) -> Self {
@@ -117,10 +115,20 @@ impl Probe {
     /// Which line of a group of `line_count` an entry belongs in.
     #[inline]
     pub(super) fn line(self, line_count: usize) -> usize {
-        // Multiplicative hashing: the product's top bits depend on all of the window's, so it does
-        // not matter that a page's entries agree in the first ones.
-        let mixed = self.window.wrapping_mul(0x9E37_79B1 << (32 - WINDOW_BITS));
-        ((u64::from(mixed) * line_count as u64) >> 32) as usize
+        ((u64::from(self.mixed()) * line_count as u64) >> 32) as usize
+    }
+
+    /// What stands for the entry among its line's tags: 7 bits, never 0.
+    #[inline]
+    pub(super) fn tag(self) -> u8 {
+        ((self.mixed() >> (32 - WINDOW_BITS)) as u8 & 0x7F).max(1)
+    }
+
+    /// Multiplicative hashing: the product's top bits, which choose the line, depend on all of the
+    /// window's, so it does not matter that a page's entries agree in the first ones. 23 bits, at the top.
+    #[inline]
+    fn mixed(self) -> u32 {
+        self.window.wrapping_mul(0x9E37_79B1 << (32 - WINDOW_BITS))
     }
 
     #[inline]
@@ -128,7 +136,7 @@ impl Probe {
         u64::from(self.window) << LOCATION_BITS | location.0
     }
 
-    /// Whether a word's window is this one. Holds for some empty words too.
+    /// Whether a word's window is this one. Holds for an empty word too, if the window is 0.
     #[inline]
     pub(super) fn agrees(self, word: u64) -> bool {
         (word ^ (u64::from(self.window) << LOCATION_BITS)) & WINDOW_MASK == 0

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! head    64 bytes   magic, version, the layout's constants
-//! pages              each: head of 64 bytes, lines as they are in memory, spill (tag, word), zeros to 64
+//! pages              each: head of 64 bytes, tags and lines as they are in memory, spill (probe, word),
+//!                    zeros to 64
 //! table              24 bytes a page: offset u64, prefix u32, stripe u8, depth u8, lines u8, 0,
 //!                    entries in lines u32, entries in the spill u32
 //! foot    64 bytes   magic, page count, entry count, table's offset, total length: u64 each
@@ -18,10 +19,11 @@
 //! Locks: each stripe's while one of its pages is copied.
 
 use super::Index;
+use super::arena::Arena;
 use super::entry::{
-    DEPTH_MAX, EMPTY, FLAG, GROUP_BITS, GROUP_COUNT, Location, Probe, STRIPE_BITS, WINDOW_BITS, location_of, stripe_of,
+    DEPTH_MAX, EMPTY, GROUP_BITS, GROUP_COUNT, Location, Probe, STRIPE_BITS, WINDOW_BITS, location_of, stripe_of,
 };
-use super::page::{DISPLACED, LINE_WORDS, LINES_MAX, Page, SPILLED, neighbour_lines};
+use super::page::{LINE_WORDS, LINES_MAX, Page, PageBox, SPILLED, body_len, displaced, distances, line_at};
 use super::table::{STRIPE_COUNT, Table, TableStripe};
 use crate::epoch::Epochs;
 use std::io::{self, Write};
@@ -93,7 +95,7 @@ impl Index {
             let (own, others) = rest.split_at(rest.partition_point(|page| usize::from(page.stripe) <= stripe));
             rest = others;
             check_cover(own, stripe)?;
-            let own: Result<Vec<_>, _> = own.iter().map(|at| decode_page(at, bytes)).collect();
+            let own: Result<Vec<_>, _> = own.iter().map(|at| decode_page(at, bytes, table.arena())).collect();
             table.lock(stripe).install(own?);
         }
         if rest.is_empty() { Ok(Index { table }) } else { Err("a page of a stripe that does not exist") }
@@ -147,14 +149,15 @@ impl PageAt {
         })
     }
 
-    fn line_count(&self) -> usize {
-        GROUP_COUNT * usize::from(self.lines_per_group)
+    /// The length of its tags and lines.
+    fn body_bytes(&self) -> usize {
+        body_len(usize::from(self.lines_per_group)) * LINE_BYTES
     }
 
-    /// Its length in the image: page head, lines, spill.
+    /// Its length in the image: page head, tags, lines, spill.
     fn len(&self) -> u64 {
         let spill_len = (u64::from(self.spill_used) * SPILL_ENTRY_BYTES as u64).next_multiple_of(64);
-        (PAGE_HEAD_BYTES + self.line_count() * LINE_BYTES) as u64 + spill_len
+        (PAGE_HEAD_BYTES + self.body_bytes()) as u64 + spill_len
     }
 
     /// The page's own head: the first fields of a page in memory, without an address.
@@ -180,7 +183,7 @@ fn encode_page(stripe: &TableStripe<'_>, page: &Page, hash: u64, out: &mut Vec<u
     out.extend_from_slice(&at.page_head());
     page.words().for_each(|word| out.extend_from_slice(&word.to_le_bytes()));
     for (probe, location) in page.entries_of_spill() {
-        out.extend_from_slice(&probe.tag().to_le_bytes());
+        out.extend_from_slice(&probe.number().to_le_bytes());
         out.extend_from_slice(&probe.word(location).to_le_bytes());
     }
     out.resize(out.len().next_multiple_of(64), 0);
@@ -239,59 +242,61 @@ fn check_cover(pages: &[PageAt], stripe: usize) -> Result<(), &'static str> {
     if next == 0 || next == 1 << WINDOW_BITS { Ok(()) } else { Err("the pages do not cover their stripe") }
 }
 
-/// The page, if every entry lies where it belongs and every flag is as it should be.
-fn decode_page(at: &PageAt, bytes: &[u8]) -> Result<Box<Page>, &'static str> {
+/// The page, if every entry lies where it belongs, with the tags and flags that it calls for.
+fn decode_page(at: &PageAt, bytes: &[u8], arena: &Arc<Arena>) -> Result<PageBox, &'static str> {
     let bytes = &bytes[at.offset as usize..(at.offset + at.len()) as usize];
     let (page_head, rest) = bytes.split_at(PAGE_HEAD_BYTES);
     if page_head != at.page_head() {
         return Err("a page's head contradicts the page table");
     }
-    let (lines, spill) = rest.split_at(at.line_count() * LINE_BYTES);
+    let (body, spill) = rest.split_at(at.body_bytes());
     let lines_per_group = usize::from(at.lines_per_group);
+    let line_count = GROUP_COUNT * lines_per_group;
     let belongs = |probe: Probe| probe.prefix(u32::from(at.depth)) == at.prefix;
-    // The flags that the entries call for.
-    let mut flags = vec![[false; LINE_WORDS]; at.line_count()];
+    let mut tags = vec![0u64; line_count];
 
     let mut lines_used = 0;
-    for (i, word) in words_of(lines).enumerate() {
+    for (i, word) in words_of(body).skip(line_count).enumerate() {
         let line = i / LINE_WORDS;
-        if location_of(word).is_none() {
-            if word & !FLAG != EMPTY {
+        let probe = Probe::of_word(line / lines_per_group, word);
+        let Some(location) = location_of(word) else {
+            if word != EMPTY {
                 return Err("an entry has no location");
             }
             continue;
-        }
-        let probe = Probe::of_word(line / lines_per_group, word);
-        let (home, next) = neighbour_lines(probe, lines_per_group);
-        if !belongs(probe) || (line != home && line != next) {
+        };
+        let distance = distances(lines_per_group).find(|distance| line_at(probe, *distance, lines_per_group) == line);
+        let Some(distance) = distance.filter(|_| belongs(probe) && probe.word(location) == word) else {
             return Err("an entry lies in a place that is not its own");
+        };
+        tags[line] |= u64::from(probe.tag()) << (i % LINE_WORDS * 8);
+        if distance > 0 {
+            tags[line_at(probe, 0, lines_per_group)] |= displaced(distance);
         }
-        flags[home][DISPLACED] |= line != home;
         lines_used += 1;
     }
 
     let (entries, padding) = spill.split_at(at.spill_used as usize * SPILL_ENTRY_BYTES);
     let mut spilled = Vec::with_capacity(at.spill_used as usize);
     for entry in entries.chunks_exact(SPILL_ENTRY_BYTES) {
-        let (tag, word) = (u64_at(entry, 0), u64_at(entry, 8));
-        let probe = Probe::of_tag(tag);
+        let (number, word) = (u64_at(entry, 0), u64_at(entry, 8));
+        let probe = Probe::of_number(number);
         let Some(location) = location_of(word) else { return Err("a spilled entry has no location") };
-        if probe.tag() != tag || probe.word(location) != word || !belongs(probe) {
+        if probe.number() != number || probe.word(location) != word || !belongs(probe) {
             return Err("a spilled entry contradicts itself");
         }
-        flags[neighbour_lines(probe, lines_per_group).0][SPILLED] = true;
+        tags[line_at(probe, 0, lines_per_group)] |= SPILLED;
         spilled.push((probe, location));
     }
 
-    let flags_found = words_of(lines).map(|word| word & FLAG != 0);
-    if !flags_found.eq(flags.into_iter().flatten()) {
-        return Err("a line's flags contradict its entries");
+    if !words_of(body).take(line_count).eq(tags) {
+        return Err("a line's tags contradict its entries");
     }
     if lines_used != at.lines_used as usize || padding.iter().any(|byte| *byte != 0) {
         return Err("a page's counts contradict its entries");
     }
-    let mut page = Page::new(u32::from(at.depth), lines_per_group);
-    page.set_words(words_of(lines), lines_used);
+    let mut page = Page::new(arena, u32::from(at.depth), lines_per_group);
+    page.set_words(words_of(body), lines_used);
     spilled.into_iter().for_each(|(probe, location): (Probe, Location)| page.spill_alone(probe, location));
     Ok(page)
 }

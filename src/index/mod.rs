@@ -16,6 +16,7 @@
 //!
 //! Locks: one per stripe of hashes; several at once only by [`Index::lock_many`], in rising order.
 
+mod arena;
 mod entry;
 mod image;
 #[cfg(all(test, loom))]
@@ -23,6 +24,7 @@ mod models;
 #[cfg(all(test, not(loom)))]
 mod naive;
 mod page;
+mod spill;
 mod table;
 #[cfg(all(test, not(loom)))]
 mod tests;
@@ -90,12 +92,25 @@ impl Index {
         }
     }
 
-    /// The first few locations that a find of `hash` would compare.
+    /// As [`Index::find`], but quicker if [`Index::prefetch`] was called for this hash a little earlier.
+    #[inline]
+    pub fn find_prefetched(
+        &self,
+        guard: &EpochGuard<'_>,
+        hash: u64,
+        is_match: impl FnMut(Location) -> bool,
+    ) -> Option<Location> {
+        let probe = Probe::of_hash(hash);
+        self.table.page(guard, stripe_of(hash), probe)?.find_prefetched(probe, is_match)
+    }
+
+    /// The first few locations that a find of `hash` would compare; best some time after a
+    /// [`Index::prefetch`], and then followed by prefetching their records and [`Index::find_prefetched`].
     #[inline]
     pub fn candidates(&self, guard: &EpochGuard<'_>, hash: u64) -> Candidates {
         let mut candidates = Candidates::default();
         let mut count = 0;
-        self.find(guard, hash, |location| {
+        self.find_prefetched(guard, hash, |location| {
             candidates.locations[count] = Some(location);
             count += 1;
             count == CANDIDATE_COUNT_MAX

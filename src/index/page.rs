@@ -1,33 +1,39 @@
 //! A page: the entries of one range of hashes, in groups of lines of words.
 //!
-//! A page is one allocation: a head of one cache line, then its lines. An entry lies in the line of
-//! its group that its window names (its home), or, if that was full, in the next line of the group,
-//! or, if both were full, in the page's spill: a short list beside the page that also takes what no
-//! hashing can tell apart. A line has one flag per word and uses two of them: `DISPLACED` (some entry
-//! whose home this is lies in the next line) and `SPILLED` (some lies in the spill). They are where
-//! a reader looks anyway, so a miss in a line without flags is a miss after one cache line.
+//! A page is one allocation: a head of one cache line, then a word of tags for each line, then the lines.
+//! An entry lies in the line of its group that its window names (its home), or, if that was full, in one of
+//! the next lines of the group, or, if they were full too, in the page's spill: a short list beside the page
+//! that also takes what no hashing can tell apart. A line's tags are a byte for each of its words: 7 bits of
+//! the entry's hash, 0 for none. They are small enough to stay in a cache that the lines are too large for,
+//! so a miss mostly ends there. The eighth bits are flags of the line: `displaced(n)` (some entry whose
+//! home this is lies `n` lines further) and `SPILLED` (some lies in the spill).
 //!
 //! Not here: which page covers a hash, replacing pages, locks (`table`).
 //!
-//! Invariants (of everything but a reader's moment between two loads):
+//! Invariants (at any moment that a reader can see, unless said otherwise):
 //!   P1. Only the holder of the stripe's lock writes; readers write nothing.
 //!   P2. An entry never moves within a page: it stays in its word from insert to remove, and a
-//!       replace stores to that word.
-//!   P3. As long as an entry lies in the line after its home, its home is flagged `DISPLACED`; as
+//!       replace stores to that word. As long as it is there, its tag is there too.
+//!   P3. As long as an entry lies `n` lines after its home, its home is flagged `displaced(n)`; as
 //!       long as it lies in the spill, its home is flagged `SPILLED`.
-//!   P4. `lines_used` and `spill_used` count the entries in the lines and in the spill.
+//!   P4. To writers, a word has a tag exactly if it holds an entry, and `lines_used` and `spill_used` count
+//!       the entries in the lines and in the spill.
 //!
-//! Why a reader never misses a key that is there throughout: by P2 it lies in one word, and by P3
-//! the flags lead there, at whatever moments the reader loads them. A key that comes or goes while
-//! the reader is at it may be found or not, and either answer was true at the moment when the reader
-//! loaded the word in question.
+//! Why a reader never misses a key that is there throughout: by P2 it lies in one word, under one tag, and
+//! by P3 the flags lead there, at whatever moments the reader loads them. For a key that comes or goes
+//! meanwhile, the store to its word is the moment that counts: flags and tags are set before it and cleared
+//! after it, so whoever does not see them need not look, and whoever goes straight to the word sees the same.
 //!
 //! Locks: none; see P1.
 
-use super::entry::{EMPTY, FLAG, GROUP_COUNT, Location, Probe, location_of};
+use super::arena::{self, Arena};
+use super::entry::{EMPTY, GROUP_COUNT, Location, Probe, location_of};
+use super::spill::{Spill, SpillSlot};
 use crate::sync::{AtomicPtr, AtomicU64, Ordering};
-use std::alloc::{Layout, alloc_zeroed, handle_alloc_error};
+use std::mem::ManuallyDrop;
+use std::ops::{Deref, Range};
 use std::ptr::{self, NonNull};
+use std::sync::Arc;
 
 /// Words in a line: one cache line.
 pub(super) const LINE_WORDS: usize = if cfg!(loom) { 2 } else { 8 };
@@ -40,15 +46,28 @@ pub(super) const LINES_MAX: usize = if cfg!(loom) { 2 } else { 7 };
 /// Entries in the spill above which a page grows, if it is not too empty for that.
 pub(super) const SPILL_FIRST: usize = if cfg!(loom) { 1 } else { 16 };
 
-/// The words whose flags say where else a line's entries lie.
-pub(super) const DISPLACED: usize = 0;
-pub(super) const SPILLED: usize = 1;
+/// How many lines away from its home an entry may lie.
+const REACH: usize = 2;
+
+/// The flags among a line's tags: eighth bits of bytes.
+pub(super) const fn displaced(distance: usize) -> u64 {
+    0x80 << (8 * (distance - 1))
+}
+pub(super) const SPILLED: u64 = 1 << 63;
+const FLAGS: u64 = displaced(1) | displaced(2) | SPILLED;
+const _: () = assert!(REACH == 2 && FLAGS & TAGS == 0);
+
+/// Each byte's lowest bit, for those bytes that stand for a word.
+const BYTES: u64 = 0x0101_0101_0101_0101 >> (64 - 8 * LINE_WORDS);
+/// Each byte's tag.
+const TAGS: u64 = BYTES * 0x7F;
 
 /// See the top of the file. Made by [`Page::new`] only, so its length is always whole groups.
 #[repr(C)]
 pub(super) struct Page {
     head: Head,
-    lines: [Line],
+    /// First the tags, a word for each line of entries, then those lines.
+    body: [Line],
 }
 
 #[repr(C, align(64))]
@@ -67,33 +86,16 @@ struct Line([AtomicU64; LINE_WORDS]);
 #[cfg(not(loom))]
 const _: () = assert!(size_of::<Head>() == 64 && size_of::<Line>() == 64);
 
-/// Entries that found no room in their lines.
-pub(super) struct Spill {
-    slots: Box<[SpillSlot]>,
-}
-
-struct SpillSlot {
-    /// [`Probe::tag`]; means something only while `word` holds an entry.
-    tag: AtomicU64,
-    word: AtomicU64,
-}
-
 /// There is no room left for an entry, as far as the caller allows it to be looked for.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Full;
 
 impl Page {
     /// An empty page for hashes that agree in their first `depth` window bits.
-    pub(super) fn new(depth: u32, lines_per_group: usize) -> Box<Page> {
+    pub(super) fn new(arena: &Arc<Arena>, depth: u32, lines_per_group: usize) -> PageBox {
         assert!((1..=LINES_MAX).contains(&lines_per_group));
-        let line_count = GROUP_COUNT * lines_per_group;
-        let layout = layout(line_count);
-        // SAFETY: the layout's size is not zero.
-        let raw = unsafe { alloc_zeroed(layout) };
-        if raw.is_null() {
-            handle_alloc_error(layout);
-        }
-        let page = Page::from_thin(raw, lines_per_group);
+        let memory = arena.allocate(page_bytes(lines_per_group));
+        let page = Page::from_thin(memory.as_ptr(), lines_per_group);
         let head = Head {
             spill: AtomicPtr::new(ptr::null_mut()),
             depth,
@@ -101,148 +103,160 @@ impl Page {
             spill_used: AtomicU64::new(0),
             removed_count: AtomicU64::new(0),
         };
-        // SAFETY: `page` points to memory of just this type's size and alignment (`layout`), ours
-        // alone. The head is written here; lines are atomics, for which zeros are a value (in
-        // models, where they are not, each is written too). The box frees with the layout of the
-        // value it points to, and that is `layout` again.
+        // SAFETY: `page` points to zeros of just this type's size (`page_bytes`) and more than its
+        // alignment, ours alone. The head is written here; lines are atomics, for which zeros are a value (in
+        // models, where they are not, each is written too).
         unsafe {
             (&raw mut (*page).head).write(head);
             #[cfg(loom)]
-            for i in 0..line_count {
-                (&raw mut (*page).lines).cast::<Line>().add(i).write(Line(std::array::from_fn(|_| AtomicU64::new(0))));
+            for i in 0..body_len(lines_per_group) {
+                (&raw mut (*page).body).cast::<Line>().add(i).write(Line(std::array::from_fn(|_| AtomicU64::new(0))));
             }
-            Box::from_raw(page)
+            PageBox::from_raw(page, Arc::clone(arena))
         }
     }
 
-    /// The page at an address that [`Box::into_raw`] gave, with its length found again.
+    /// The page at the address of a [`PageBox`], with its length found again.
     #[inline]
     pub(super) fn from_thin(address: *mut u8, lines_per_group: usize) -> *mut Page {
-        ptr::slice_from_raw_parts_mut(address.cast::<Line>(), GROUP_COUNT * lines_per_group) as *mut Page
+        ptr::slice_from_raw_parts_mut(address.cast::<Line>(), body_len(lines_per_group)) as *mut Page
     }
 
     /// Looks in all places that `probe` may be, in the order of likelihood.
     #[inline]
     pub(super) fn find(&self, probe: Probe, mut is_match: impl FnMut(Location) -> bool) -> Option<Location> {
-        let (home, next) = self.lines_of(probe);
-        let words = self.lines[home].load();
-        if let Some(found) = find_in(&words, probe, &mut is_match) {
+        let home = self.home(probe);
+        // A hit needs the line too, so let it come while the tags do; a miss does not wait for it.
+        self.prefetch(probe);
+        let tags = self.tags(home).load(Ordering::Acquire);
+        if let Some(found) = self.find_in(home, tags, probe, &mut is_match) {
             return Some(found);
         }
-        if (words[DISPLACED] | words[SPILLED]) & FLAG == 0 {
+        if tags & FLAGS == 0 {
             return None;
         }
-        self.find_away_from_home(probe, &words, next, is_match)
+        self.find_away_from_home(probe, tags, is_match)
+    }
+
+    /// As [`Page::find`], for when [`Page::prefetch`] was called a while ago: the line is at hand, so
+    /// the tags would only be one more place to wait for.
+    #[inline]
+    pub(super) fn find_prefetched(&self, probe: Probe, mut is_match: impl FnMut(Location) -> bool) -> Option<Location> {
+        let home = self.home(probe);
+        let words = self.line(home).load();
+        let mut candidates = 0u32;
+        for (i, word) in words.iter().enumerate() {
+            candidates |= u32::from(probe.agrees(*word)) << i;
+        }
+        while candidates != 0 {
+            let location = location_of(words[candidates.trailing_zeros() as usize]);
+            candidates &= candidates - 1;
+            if let Some(location) = location
+                && is_match(location)
+            {
+                return Some(location);
+            }
+        }
+        let tags = self.tags(home).load(Ordering::Acquire);
+        if tags & FLAGS == 0 {
+            return None;
+        }
+        self.find_away_from_home(probe, tags, is_match)
     }
 
     /// Brings the home line of `probe` near.
     #[inline]
     pub(super) fn prefetch(&self, probe: Probe) {
-        let line = &self.lines[self.lines_of(probe).0];
-        #[cfg(all(target_arch = "x86_64", not(miri), not(loom)))]
-        // SAFETY: SSE is part of x86-64, and a prefetch has no effect on memory whatever the address.
-        unsafe {
-            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            _mm_prefetch::<_MM_HINT_T0>(ptr::from_ref(line).cast());
-        }
-        #[cfg(not(all(target_arch = "x86_64", not(miri), not(loom))))]
-        let _ = line;
+        prefetch_line(self.line(self.home(probe)));
     }
 
     /// Puts an entry in its lines, or in the spill while that holds fewer than `spill_limit` and has
     /// a free slot.
     pub(super) fn insert(&self, probe: Probe, location: Location, spill_limit: usize) -> Result<(), Full> {
-        let (home, next) = self.lines_of(probe);
-        if self.lines[home].put(probe.word(location)) {
-            self.head.lines_used.add(1);
+        let home = self.home(probe);
+        if self.put(home, probe, location) {
             return Ok(());
         }
-        if next != home && self.lines[next].has_room() {
-            // P3: the flag first, so that nobody can see the entry in vain.
-            self.lines[home].set_flag(DISPLACED, true);
-            self.lines[next].put(probe.word(location));
-            self.head.lines_used.add(1);
-            return Ok(());
+        for (distance, line) in self.lines_after(probe) {
+            if self.has_room(line) {
+                // P3: the flag first, so that nobody can see the entry in vain.
+                self.set_flag(home, displaced(distance), true);
+                self.put(line, probe, location);
+                return Ok(());
+            }
         }
         if self.spill_used() >= spill_limit { Err(Full) } else { self.insert_in_spill(probe, location) }
     }
 
     /// Stores `new` where `old` is, if it is there.
     pub(super) fn replace(&self, probe: Probe, old: Location, new: Location) -> bool {
-        let Some((word, _)) = self.word_of(probe, old) else { return false };
-        let flag = word.load(Ordering::Relaxed) & FLAG;
-        word.store(flag | probe.word(new), Ordering::Release);
+        match self.place_of(probe, old) {
+            Some(Place::Line { line, i, .. }) => self.line(line).0[i].store(probe.word(new), Ordering::Release),
+            Some(Place::Spill(slot)) => slot.replace(probe, new),
+            None => return false,
+        }
         true
     }
 
     /// Removes the entry with this location, if it is there.
     pub(super) fn remove(&self, probe: Probe, old: Location) -> bool {
-        let Some((word, place)) = self.word_of(probe, old) else { return false };
-        let flag = word.load(Ordering::Relaxed) & FLAG;
-        word.store(flag | EMPTY, Ordering::Release);
-        self.head.removed_count.add(1);
-        let (home, next) = self.lines_of(probe);
+        let Some(place) = self.place_of(probe, old) else { return false };
+        let home = self.home(probe);
+        let is_of_home = |(other, _): (Probe, Location)| self.home(other) == home;
         match place {
-            Place::Home => self.head.lines_used.subtract(1),
-            Place::Next => {
+            Place::Line { line, distance, i } => {
+                // P2, P3: the word first; what leads to it then.
+                self.line(line).0[i].store(EMPTY, Ordering::Release);
+                let tags = self.tags(line).load(Ordering::Relaxed);
+                self.tags(line).store(tags & !(0x7F << (8 * i)), Ordering::Release);
                 self.head.lines_used.subtract(1);
-                if !self.entries_of_line(next).any(|(other, _)| self.lines_of(other).0 == home) {
-                    self.lines[home].set_flag(DISPLACED, false);
+                if distance > 0 && !self.entries_of_line(line).any(is_of_home) {
+                    self.set_flag(home, displaced(distance), false);
                 }
             }
-            Place::Spill => {
+            Place::Spill(slot) => {
+                slot.clear();
                 self.head.spill_used.subtract(1);
-                if !self.entries_of_spill().any(|(other, _)| self.lines_of(other).0 == home) {
-                    self.lines[home].set_flag(SPILLED, false);
+                if !self.entries_of_spill().any(is_of_home) {
+                    self.set_flag(home, SPILLED, false);
                 }
             }
         }
+        self.head.removed_count.add(1);
         true
     }
 
     /// All entries, each with what its place says about its hash.
     pub(super) fn entries(&self) -> impl Iterator<Item = (Probe, Location)> {
-        (0..self.lines.len()).flat_map(|line| self.entries_of_line(line)).chain(self.entries_of_spill())
+        (0..self.line_count()).flat_map(|line| self.entries_of_line(line)).chain(self.entries_of_spill())
+    }
+
+    pub(super) fn entries_of_spill(&self) -> impl Iterator<Item = (Probe, Location)> {
+        self.spill().into_iter().flat_map(|spill| spill.entries())
     }
 
     /// A new page with those of this page's entries that `keep` wants. What finds no room goes to
     /// its spill, which is as long as it has to be.
-    pub(super) fn rebuilt(&self, depth: u32, lines_per_group: usize, keep: impl Fn(Probe) -> bool) -> Box<Page> {
-        let mut page = Page::new(depth, lines_per_group);
+    pub(super) fn rebuilt(
+        &self,
+        arena: &Arc<Arena>,
+        depth: u32,
+        lines_per_group: usize,
+        keep: impl Fn(Probe) -> bool,
+    ) -> PageBox {
+        let mut page = Page::new(arena, depth, lines_per_group);
         for (probe, location) in self.entries().filter(|(probe, _)| keep(*probe)) {
-            page.insert_alone(probe, location);
-        }
-        page
-    }
-
-    /// Inserts into a page that nobody else sees yet; always finds room.
-    pub(super) fn insert_alone(&mut self, probe: Probe, location: Location) {
-        if self.insert(probe, location, 0) == Err(Full) {
-            self.spill_alone(probe, location);
-        }
-    }
-
-    /// Puts an entry in the spill of a page that nobody else sees yet.
-    pub(super) fn spill_alone(&mut self, probe: Probe, location: Location) {
-        while self.insert_in_spill(probe, location) == Err(Full) {
-            if let Some(old) = self.enlarge_spill() {
-                // SAFETY: from a box, and the page is borrowed mutably: no reader has it.
-                drop(unsafe { Box::from_raw(old.as_ptr()) });
+            if page.insert(probe, location, 0) == Err(Full) {
+                page.spill_alone(probe, location);
             }
         }
+        page
     }
 
     /// Makes the spill twice as long and returns the old one, which came from a box and is the caller's to
     /// free: not before every reader of this page has left who may have entered before the call.
     pub(super) fn enlarge_spill(&self) -> Option<NonNull<Spill>> {
-        let slot_count = self.spill().map_or(SPILL_FIRST, |spill| spill.slots.len() * 2);
-        let longer = Spill::new(slot_count);
-        if let Some(spill) = self.spill() {
-            for (from, to) in spill.slots.iter().zip(&longer.slots) {
-                to.tag.store(from.tag.load(Ordering::Relaxed), Ordering::Relaxed);
-                to.word.store(from.word.load(Ordering::Relaxed), Ordering::Relaxed);
-            }
-        }
+        let longer = self.spill().map_or_else(|| Spill::new(SPILL_FIRST), Spill::twice_as_long);
         let old = self.head.spill.swap(Box::into_raw(Box::new(longer)), Ordering::AcqRel);
         NonNull::new(old)
     }
@@ -251,8 +265,9 @@ impl Page {
         self.head.depth
     }
 
+    #[inline]
     pub(super) fn lines_per_group(&self) -> usize {
-        self.lines.len() / GROUP_COUNT
+        self.body.len() / body_len(1)
     }
 
     /// Entries in lines.
@@ -277,31 +292,75 @@ impl Page {
 
     /// Entries that the spill has room for.
     pub(super) fn spill_capacity(&self) -> usize {
-        self.spill().map_or(0, |spill| spill.slots.len())
+        self.spill().map_or(0, Spill::capacity)
     }
 
     /// What it takes of memory.
     pub(super) fn memory_bytes(&self) -> usize {
-        size_of_val(self) + self.spill().map_or(0, |spill| size_of::<Spill>() + size_of_val(&*spill.slots))
+        arena::memory_bytes(size_of_val(self)) + self.spill().map_or(0, Spill::memory_bytes)
     }
 
-    /// The words of all lines, for images.
+    /// All words after the head, tags first, for images.
     pub(super) fn words(&self) -> impl Iterator<Item = u64> {
-        self.lines.iter().flat_map(|line| line.load())
+        self.body.iter().flat_map(Line::load)
     }
 
-    /// Sets the words of all lines, for images; the caller has checked them. The count is the
-    /// caller's too.
-    pub(super) fn set_words(&mut self, words: impl Iterator<Item = u64>, lines_used: usize) {
-        for (to, from) in self.lines.iter().flat_map(|line| &line.0).zip(words) {
+    /// Sets all words after the head, for images; the caller has checked them and counted.
+    pub(super) fn set_words(&self, words: impl Iterator<Item = u64>, lines_used: usize) {
+        for (to, from) in self.body.iter().flat_map(|line| &line.0).zip(words) {
             to.store(from, Ordering::Relaxed);
         }
         self.head.lines_used.store(lines_used as u64, Ordering::Relaxed);
     }
 
     #[inline]
-    fn lines_of(&self, probe: Probe) -> (usize, usize) {
-        neighbour_lines(probe, self.lines_per_group())
+    fn line_count(&self) -> usize {
+        GROUP_COUNT * self.lines_per_group()
+    }
+
+    #[inline]
+    fn home(&self, probe: Probe) -> usize {
+        line_at(probe, 0, self.lines_per_group())
+    }
+
+    /// The distances and lines where an entry may lie if it is not at home.
+    fn lines_after(&self, probe: Probe) -> impl Iterator<Item = (usize, usize)> {
+        let lines_per_group = self.lines_per_group();
+        distances(lines_per_group).skip(1).map(move |distance| (distance, line_at(probe, distance, lines_per_group)))
+    }
+
+    #[inline]
+    fn tags(&self, line: usize) -> &AtomicU64 {
+        &self.body[line / LINE_WORDS].0[line % LINE_WORDS]
+    }
+
+    #[inline]
+    fn line(&self, line: usize) -> &Line {
+        &self.body[tag_lines(self.lines_per_group()) + line]
+    }
+
+    /// The first matching entry of a line with these tags.
+    #[inline]
+    fn find_in(
+        &self,
+        line: usize,
+        tags: u64,
+        probe: Probe,
+        is_match: &mut impl FnMut(Location) -> bool,
+    ) -> Option<Location> {
+        let mut candidates = bytes_equal(tags, probe.tag());
+        while candidates != 0 {
+            let i = candidates.trailing_zeros() as usize / 8;
+            candidates &= candidates - 1;
+            let word = self.line(line).0[i].load(Ordering::Acquire);
+            if probe.agrees(word)
+                && let Some(location) = location_of(word)
+                && is_match(location)
+            {
+                return Some(location);
+            }
+        }
+        None
     }
 
     #[cold]
@@ -309,32 +368,52 @@ impl Page {
     fn find_away_from_home(
         &self,
         probe: Probe,
-        home_words: &[u64; LINE_WORDS],
-        next: usize,
+        home_tags: u64,
         mut is_match: impl FnMut(Location) -> bool,
     ) -> Option<Location> {
-        if home_words[DISPLACED] & FLAG != 0
-            && let Some(found) = find_in(&self.lines[next].load(), probe, &mut is_match)
-        {
-            return Some(found);
+        for (distance, line) in self.lines_after(probe) {
+            if home_tags & displaced(distance) != 0 {
+                let tags = self.tags(line).load(Ordering::Acquire);
+                if let Some(found) = self.find_in(line, tags, probe, &mut is_match) {
+                    return Some(found);
+                }
+            }
         }
-        if home_words[SPILLED] & FLAG == 0 {
+        if home_tags & SPILLED == 0 {
             return None;
         }
-        self.spill()?.slots.iter().find_map(|slot| {
-            let location = location_of(slot.word.load(Ordering::Acquire))?;
-            // The slot may change hands between the two loads; then the tag misleads, but only
-            // about a key that came or went just now.
-            (slot.tag.load(Ordering::Acquire) == probe.tag() && is_match(location)).then_some(location)
-        })
+        self.spill()?.find(probe, is_match)
+    }
+
+    /// Puts an entry in a free word of the line, if there is one.
+    fn put(&self, line: usize, probe: Probe, location: Location) -> bool {
+        let tags = self.tags(line).load(Ordering::Relaxed);
+        let free = bytes_equal(tags, 0);
+        if free == 0 {
+            return false;
+        }
+        let i = free.trailing_zeros() as usize / 8;
+        // P2: the tag first, for without it nobody looks.
+        self.tags(line).store(tags | (u64::from(probe.tag()) << (8 * i)), Ordering::Release);
+        self.line(line).0[i].store(probe.word(location), Ordering::Release);
+        self.head.lines_used.add(1);
+        true
+    }
+
+    fn has_room(&self, line: usize) -> bool {
+        bytes_equal(self.tags(line).load(Ordering::Relaxed), 0) != 0
+    }
+
+    fn set_flag(&self, line: usize, flag: u64, on: bool) {
+        let tags = self.tags(line).load(Ordering::Relaxed);
+        self.tags(line).store(if on { tags | flag } else { tags & !flag }, Ordering::Release);
     }
 
     fn insert_in_spill(&self, probe: Probe, location: Location) -> Result<(), Full> {
         let Some(slot) = self.spill().and_then(Spill::free_slot) else { return Err(Full) };
         // P3: the flag first, here too.
-        self.lines[self.lines_of(probe).0].set_flag(SPILLED, true);
-        slot.tag.store(probe.tag(), Ordering::Release);
-        slot.word.store(probe.word(location), Ordering::Release);
+        self.set_flag(self.home(probe), SPILLED, true);
+        slot.fill(probe, location);
         self.head.spill_used.add(1);
         Ok(())
     }
@@ -347,98 +426,106 @@ impl Page {
         unsafe { spill.as_ref() }
     }
 
-    /// The word that holds this very entry. For writers.
-    fn word_of(&self, probe: Probe, location: Location) -> Option<(&AtomicU64, Place)> {
-        let (home, next) = self.lines_of(probe);
+    /// Where this very entry lies. For writers.
+    fn place_of(&self, probe: Probe, location: Location) -> Option<Place<'_>> {
+        let home = self.home(probe);
+        let home_tags = self.tags(home).load(Ordering::Relaxed);
         let wanted = probe.word(location);
-        let holds = |word: &&AtomicU64| word.load(Ordering::Relaxed) & !FLAG == wanted;
-        if let Some(word) = self.lines[home].0.iter().find(holds) {
-            return Some((word, Place::Home));
+        let away = self.lines_after(probe).filter(|(distance, _)| home_tags & displaced(*distance) != 0);
+        for (distance, line) in std::iter::once((0, home)).chain(away) {
+            let holds = |word: &AtomicU64| word.load(Ordering::Relaxed) == wanted;
+            if let Some(i) = self.line(line).0.iter().position(holds) {
+                return Some(Place::Line { line, distance, i });
+            }
         }
-        if self.lines[home].flag(DISPLACED)
-            && let Some(word) = self.lines[next].0.iter().find(holds)
-        {
-            return Some((word, Place::Next));
-        }
-        if !self.lines[home].flag(SPILLED) {
-            return None;
-        }
-        let slot = self.spill()?.slots.iter().find(|slot| {
-            slot.tag.load(Ordering::Relaxed) == probe.tag() && slot.word.load(Ordering::Relaxed) == wanted
-        })?;
-        Some((&slot.word, Place::Spill))
+        let spill = if home_tags & SPILLED == 0 { None } else { self.spill() };
+        spill?.slot_of(probe, location).map(Place::Spill)
     }
 
     fn entries_of_line(&self, line: usize) -> impl Iterator<Item = (Probe, Location)> {
         let group = line / self.lines_per_group();
-        let words = self.lines[line].load();
+        let words = self.line(line).load();
         words.into_iter().filter_map(move |word| Some((Probe::of_word(group, word), location_of(word)?)))
-    }
-
-    pub(super) fn entries_of_spill(&self) -> impl Iterator<Item = (Probe, Location)> {
-        self.spill().into_iter().flat_map(|spill| &spill.slots).filter_map(|slot| {
-            let location = location_of(slot.word.load(Ordering::Acquire))?;
-            Some((Probe::of_tag(slot.tag.load(Ordering::Acquire)), location))
-        })
     }
 }
 
-impl Drop for Page {
+/// Owns a page, as a box would, but without a box's claim to be the only way to it: readers may still be
+/// there when it is retired.
+pub(super) struct PageBox {
+    page: NonNull<Page>,
+    arena: Arc<Arena>,
+}
+
+// SAFETY: a page is atomics, which any thread may use and free; the arena is shared.
+unsafe impl Send for PageBox {}
+
+impl PageBox {
+    /// # Safety
+    /// The page was made by `Page::new` with this arena, and nothing else will free it.
+    pub(super) unsafe fn from_raw(page: *mut Page, arena: Arc<Arena>) -> Self {
+        // SAFETY: pages are never at null.
+        PageBox { page: unsafe { NonNull::new_unchecked(page) }, arena }
+    }
+
+    /// Puts an entry in the spill of a page that nobody else sees yet, however long that gets.
+    pub(super) fn spill_alone(&mut self, probe: Probe, location: Location) {
+        while self.insert_in_spill(probe, location) == Err(Full) {
+            if let Some(old) = self.enlarge_spill() {
+                // SAFETY: from a box, and whoever has a `PageBox` to itself has the only way to the page.
+                drop(unsafe { Box::from_raw(old.as_ptr()) });
+            }
+        }
+    }
+
+    /// Gives the page up; [`PageBox::from_raw`] takes it back.
+    pub(super) fn into_raw(self) -> *mut Page {
+        let page = self.page.as_ptr();
+        let mut this = ManuallyDrop::new(self);
+        // SAFETY: the arena is dropped once, here, and `this` never is.
+        unsafe { ptr::drop_in_place(&raw mut this.arena) };
+        page
+    }
+}
+
+impl Deref for PageBox {
+    type Target = Page;
+
+    fn deref(&self) -> &Page {
+        // SAFETY: a page, complete, and ours to free (`from_raw`).
+        unsafe { self.page.as_ref() }
+    }
+}
+
+impl Drop for PageBox {
     fn drop(&mut self) {
         let spill = self.head.spill.load(Ordering::Relaxed);
-        if !spill.is_null() {
-            // SAFETY: from a box (`enlarge_spill`), and a page that is dropped has no readers.
-            drop(unsafe { Box::from_raw(spill) });
+        let bytes = size_of_val(&**self);
+        // SAFETY: a page that is dropped has no readers. The spill is null or from a box (`enlarge_spill`);
+        // the page is from this arena with this size (`Page::new`), and `self` was what would free it.
+        unsafe {
+            if !spill.is_null() {
+                drop(Box::from_raw(spill));
+            }
+            ptr::drop_in_place(self.page.as_ptr());
+            self.arena.free(self.page.cast(), bytes);
         }
     }
 }
 
 /// Where an entry lies.
-enum Place {
-    Home,
-    Next,
-    Spill,
+enum Place<'a> {
+    /// In this line, so far from home, at this word.
+    Line {
+        line: usize,
+        distance: usize,
+        i: usize,
+    },
+    Spill(&'a SpillSlot),
 }
 
 impl Line {
-    #[inline]
     fn load(&self) -> [u64; LINE_WORDS] {
         std::array::from_fn(|i| self.0[i].load(Ordering::Acquire))
-    }
-
-    fn has_room(&self) -> bool {
-        self.0.iter().any(|word| location_of(word.load(Ordering::Relaxed)).is_none())
-    }
-
-    fn put(&self, entry: u64) -> bool {
-        for word in &self.0 {
-            let now = word.load(Ordering::Relaxed);
-            if location_of(now).is_none() {
-                word.store(now & FLAG | entry, Ordering::Release);
-                return true;
-            }
-        }
-        false
-    }
-
-    fn flag(&self, which: usize) -> bool {
-        self.0[which].load(Ordering::Relaxed) & FLAG != 0
-    }
-
-    fn set_flag(&self, which: usize, on: bool) {
-        let word = self.0[which].load(Ordering::Relaxed);
-        self.0[which].store(if on { word | FLAG } else { word & !FLAG }, Ordering::Release);
-    }
-}
-
-impl Spill {
-    fn new(slot_count: usize) -> Self {
-        let slot = || SpillSlot { tag: AtomicU64::new(0), word: AtomicU64::new(EMPTY) };
-        Spill { slots: (0..slot_count).map(|_| slot()).collect() }
-    }
-
-    fn free_slot(&self) -> Option<&SpillSlot> {
-        self.slots.iter().find(|slot| slot.word.load(Ordering::Relaxed) == EMPTY)
     }
 }
 
@@ -458,44 +545,61 @@ impl OneWriter for AtomicU64 {
     }
 }
 
-/// The home line of a probe, and the next line of its group: the same if it is the only one.
+/// The line that is so far from a probe's home, around its group.
 #[inline]
-pub(super) fn neighbour_lines(probe: Probe, lines_per_group: usize) -> (usize, usize) {
-    let first = probe.group * lines_per_group;
-    let line = probe.line(lines_per_group);
-    let next = if line + 1 == lines_per_group { 0 } else { line + 1 };
-    (first + line, first + next)
+pub(super) fn line_at(probe: Probe, distance: usize, lines_per_group: usize) -> usize {
+    let line = probe.line(lines_per_group) + distance;
+    probe.group * lines_per_group + if line < lines_per_group { line } else { line - lines_per_group }
 }
 
-/// The first matching entry of a line.
+/// How far from its home an entry may lie: 0 first.
+pub(super) fn distances(lines_per_group: usize) -> Range<usize> {
+    0..lines_per_group.min(REACH + 1)
+}
+
+/// The highest bit of each byte whose tag is this, and no other bit.
 #[inline]
-fn find_in(words: &[u64; LINE_WORDS], probe: Probe, is_match: &mut impl FnMut(Location) -> bool) -> Option<Location> {
-    // Compare all first: the loop has no branches, and mostly leaves one candidate or none.
-    let mut candidates = 0u32;
-    for (i, word) in words.iter().enumerate() {
-        candidates |= u32::from(probe.agrees(*word)) << i;
+fn bytes_equal(tags: u64, tag: u8) -> u64 {
+    let different = (tags & TAGS) ^ (BYTES * u64::from(tag));
+    // No byte exceeds 0x7F, so adding 0x7F carries into its highest bit unless it is 0, and not beyond.
+    !(different + TAGS) & (BYTES << 7)
+}
+
+/// Brings a cache line near, where that can be said.
+#[inline]
+fn prefetch_line<T>(target: &T) {
+    #[cfg(all(target_arch = "x86_64", not(miri), not(loom)))]
+    // SAFETY: SSE is part of x86-64, and a prefetch has no effect on memory whatever the address.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(ptr::from_ref(target).cast());
     }
-    while candidates != 0 {
-        let word = words[candidates.trailing_zeros() as usize];
-        candidates &= candidates - 1;
-        if let Some(location) = location_of(word)
-            && is_match(location)
-        {
-            return Some(location);
-        }
+    #[cfg(not(all(target_arch = "x86_64", not(miri), not(loom))))]
+    let _ = target;
+}
+
+/// Lines of tags.
+const fn tag_lines(lines_per_group: usize) -> usize {
+    GROUP_COUNT * lines_per_group / LINE_WORDS
+}
+
+/// Lines of tags and of entries: a multiple of what it is for one line per group.
+pub(super) const fn body_len(lines_per_group: usize) -> usize {
+    if cfg!(loom) {
+        // One group of two lines: a line of tags, and those two. Other sizes do not occur in models.
+        return lines_per_group * 2;
     }
-    None
+    tag_lines(lines_per_group) + GROUP_COUNT * lines_per_group
 }
 
 /// Entries that a page's lines have room for.
-pub(super) fn lines_capacity(lines_per_group: usize) -> usize {
+pub(super) const fn lines_capacity(lines_per_group: usize) -> usize {
     GROUP_COUNT * lines_per_group * LINE_WORDS
 }
 
-fn layout(line_count: usize) -> Layout {
-    let lines = Layout::array::<Line>(line_count);
-    let Some((layout, _)) = lines.ok().and_then(|lines| Layout::new::<Head>().extend(lines).ok()) else {
-        unreachable!("a page is a few tens of KiB");
-    };
-    layout.pad_to_align()
+const fn page_bytes(lines_per_group: usize) -> usize {
+    size_of::<Head>() + body_len(lines_per_group) * size_of::<Line>()
 }
+
+/// What the largest page takes.
+pub(super) const PAGE_BYTES_MAX: usize = page_bytes(LINES_MAX);

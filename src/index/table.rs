@@ -21,8 +21,9 @@
 //!
 //! Locks: one per stripe; several are taken in rising order of their stripes.
 
+use super::arena::Arena;
 use super::entry::{DEPTH_MAX, Location, Probe, STRIPE_BITS, WINDOW_BITS, hashes_of_prefix};
-use super::page::{Full, LINES_FIRST, LINES_MAX, LINES_SPLIT, Page, SPILL_FIRST, lines_capacity};
+use super::page::{Full, LINES_FIRST, LINES_MAX, LINES_SPLIT, Page, PageBox, SPILL_FIRST, lines_capacity};
 use crate::epoch::{EpochGuard, Epochs};
 use crate::sync::{AtomicPtr, AtomicU64, Mutex, MutexGuard, Ordering};
 use std::ptr;
@@ -31,16 +32,20 @@ use std::sync::Arc;
 /// How many parts of the index can be written to at the same time.
 pub(super) const STRIPE_COUNT: usize = 1 << STRIPE_BITS;
 
-/// Below this load a page from which much was removed is rebuilt at its size when its spill is full:
-/// entries that came when it was more crowded lie away from home. Above it, it grows.
-const LOAD_TO_GROW_PERCENT: usize = 66;
+/// A page from which so much was removed since it was built is first rebuilt at its size when its spill is
+/// full: entries that came when it was more crowded lie away from home.
+const REMOVED_TO_REBUILD: usize = SPILL_FIRST;
+/// Below this load a page may have twice the spill before it grows: chance made it uneven, and a page that
+/// has grown does not shrink again.
+const LOAD_TO_GROW_PERCENT: usize = 74;
 /// Below this load a page does not grow, whatever its spill: its hashes cannot be told apart.
 const LOAD_TO_SPILL_PERCENT: usize = 50;
 /// A half is given at least the lines that keep it below this load.
-const LOAD_AFTER_SPLIT_PERCENT: usize = 62;
+const LOAD_AFTER_SPLIT_PERCENT: usize = 70;
 
 pub(super) struct Table {
     epochs: Arc<Epochs>,
+    arena: Arc<Arena>,
     /// For readers: null, or a directory with its depth in the low bits.
     directories: [AtomicPtr<SlotLine>; STRIPE_COUNT],
     locks: [StripeLock; STRIPE_COUNT],
@@ -78,6 +83,7 @@ impl Table {
     pub(super) fn new(epochs: Arc<Epochs>) -> Self {
         Table {
             epochs,
+            arena: Arc::default(),
             directories: std::array::from_fn(|_| AtomicPtr::new(ptr::null_mut())),
             locks: std::array::from_fn(|_| StripeLock {
                 mutex: Mutex::new(()),
@@ -102,6 +108,11 @@ impl Table {
     pub(super) fn lock(&self, stripe: usize) -> TableStripe<'_> {
         let lock = self.locks[stripe].mutex.lock();
         TableStripe { table: self, stripe, _lock: lock, retired: CollectOnDrop { epochs: &self.epochs, any: false } }
+    }
+
+    /// Where pages for [`TableStripe::install`] are made.
+    pub(super) fn arena(&self) -> &Arc<Arena> {
+        &self.arena
     }
 
     pub(super) fn count(&self) -> u64 {
@@ -153,7 +164,7 @@ impl Drop for Table {
             // SAFETY: `&mut self` means no readers and no writers are left; each page stands once in
             // `pages`, and what was retired earlier is in no directory any more.
             unsafe {
-                pages.into_iter().for_each(|page| drop(Box::from_raw(page)));
+                pages.into_iter().for_each(|page| drop(PageBox::from_raw(page, Arc::clone(&self.arena))));
                 if !tagged.is_null() {
                     drop(Box::from_raw(untag_directory(tagged).0));
                 }
@@ -177,14 +188,15 @@ impl TableStripe<'_> {
     pub(super) fn insert(&mut self, probe: Probe, location: Location) {
         loop {
             let Some(page) = self.page(probe) else {
-                self.install_first(Page::new(0, LINES_FIRST));
+                let first = Page::new(&self.table.arena, 0, LINES_FIRST);
+                self.install(vec![first]);
                 continue;
             };
-            if page.insert(probe, location, SPILL_FIRST).is_ok() {
+            let spill_limit = spill_limit(page);
+            if page.insert(probe, location, spill_limit).is_ok() {
                 break;
             }
-            // Up to here it was cheap; a page also gets its first spill by the slow way.
-            if page.spill_used() < SPILL_FIRST || !self.make_room(probe) {
+            if page.spill_used() < spill_limit || !self.make_room(probe) {
                 self.spill(probe, location);
                 break;
             }
@@ -224,7 +236,7 @@ impl TableStripe<'_> {
 
     /// Gives an empty stripe its pages: in order, complete, without gaps, as many window bits each as
     /// its depth says.
-    pub(super) fn install(&mut self, pages: Vec<Box<Page>>) {
+    pub(super) fn install(&mut self, pages: Vec<PageBox>) {
         debug_assert!(self.page(Probe { group: 0, window: 0 }).is_none());
         let Some(depth) = pages.iter().map(|page| page.depth()).max() else { return };
         let count = pages.iter().map(|page| page.lines_used() + page.spill_used()).sum::<usize>();
@@ -245,10 +257,6 @@ impl TableStripe<'_> {
         self.table.directories[self.stripe].store(tag_directory(directory, depth), Ordering::Release);
     }
 
-    fn install_first(&mut self, page: Box<Page>) {
-        self.install(vec![page]);
-    }
-
     /// Replaces the page of `probe`, whose spill is full, by something with more room. Says `false`
     /// if that would be no use: the entry belongs in the spill.
     fn make_room(&mut self, probe: Probe) -> bool {
@@ -259,9 +267,10 @@ impl TableStripe<'_> {
         if too_empty && page.spill_used() < page.spill_capacity() {
             return false;
         }
-        if used * 100 < capacity * LOAD_TO_GROW_PERCENT && page.removed_count() * 8 > used {
-            let fresh = page.rebuilt(depth, lines, |_| true);
-            if fresh.spill_used() * 2 <= SPILL_FIRST {
+        if page.removed_count() >= REMOVED_TO_REBUILD {
+            let fresh = page.rebuilt(&self.table.arena, depth, lines, |_| true);
+            // With some room to spare, or the next few inserts would rebuild it again.
+            if fresh.spill_used() * 4 <= spill_limit(page) * 3 {
                 self.replace_page(probe, vec![fresh]);
                 return true;
             }
@@ -270,10 +279,10 @@ impl TableStripe<'_> {
             return false;
         }
         if lines < LINES_MAX {
-            let larger = page.rebuilt(depth, lines + 1, |_| true);
+            let larger = page.rebuilt(&self.table.arena, depth, lines + 1, |_| true);
             self.replace_page(probe, vec![larger]);
         } else if depth < DEPTH_MAX {
-            let halves = [0, 1].map(|half| page_half(page, half));
+            let halves = [0, 1].map(|half| page_half(page, &self.table.arena, half));
             self.replace_page(probe, halves.into());
         } else {
             return false;
@@ -299,7 +308,7 @@ impl TableStripe<'_> {
     }
 
     /// Puts one page of the same depth, or two of the next, in the place of the page of `probe`.
-    fn replace_page(&mut self, probe: Probe, pages: Vec<Box<Page>>) {
+    fn replace_page(&mut self, probe: Probe, pages: Vec<PageBox>) {
         let Some(old) = self.page(probe) else { return };
         let (old_depth, old_bytes) = (old.depth(), old.memory_bytes());
         let old = ptr::from_ref(old).cast_mut();
@@ -318,8 +327,9 @@ impl TableStripe<'_> {
             slot += slots_per_page;
         }
         self.add_to_memory(bytes as i64 - old_bytes as i64);
-        // SAFETY: every page came from a box (`tag_page`), and this one is in no slot any more.
-        self.retire(unsafe { Retired::new(old) });
+        // SAFETY: every page came from a `PageBox` of our arena (`tag_page`), and this one is in no slot any
+        // more.
+        self.retire(unsafe { PageBox::from_raw(old, Arc::clone(&self.table.arena)) });
     }
 
     /// Makes the directory at least this deep.
@@ -342,7 +352,7 @@ impl TableStripe<'_> {
         self.retire(unsafe { Retired::new(untag_directory(old).0) });
     }
 
-    fn retire<T: ?Sized + 'static>(&mut self, item: Retired<T>) {
+    fn retire(&mut self, item: impl Send + 'static) {
         self.table.epochs.retire(Box::new(item));
         self.retired.any = true;
     }
@@ -358,6 +368,12 @@ impl TableStripe<'_> {
     }
 }
 
+/// How many entries a page's spill may hold before the page grows.
+fn spill_limit(page: &Page) -> usize {
+    let uneven = page.lines_used() * 100 < page.lines_capacity() * LOAD_TO_GROW_PERCENT;
+    if uneven { 2 * SPILL_FIRST } else { SPILL_FIRST }
+}
+
 /// What the last window of a page's range is followed by, if anything in the stripe.
 fn window_after(page: &Page, window: u32) -> Option<u32> {
     let shift = WINDOW_BITS - page.depth();
@@ -366,14 +382,14 @@ fn window_after(page: &Page, window: u32) -> Option<u32> {
 }
 
 /// A new page with the entries of one half of this page's range.
-fn page_half(page: &Page, half: u32) -> Box<Page> {
+fn page_half(page: &Page, arena: &Arc<Arena>, half: u32) -> PageBox {
     let depth = page.depth() + 1;
     let belongs = |probe: Probe| probe.prefix(depth) & 1 == half;
     let count = page.entries().filter(|(probe, _)| belongs(*probe)).count();
     // Mostly the smallest; more where the hashes are lopsided.
     let fits = |lines: &usize| count * 100 <= lines_capacity(*lines) * LOAD_AFTER_SPLIT_PERCENT;
     let lines = (LINES_SPLIT..LINES_MAX).find(fits).unwrap_or(LINES_MAX);
-    page.rebuilt(depth, lines, belongs)
+    page.rebuilt(arena, depth, lines, belongs)
 }
 
 /// Something that was reachable by readers and will be freed by whoever collects it.
@@ -431,9 +447,9 @@ fn untag_directory(tagged: *mut SlotLine) -> (*mut [SlotLine], u32) {
     (ptr::slice_from_raw_parts_mut(tagged.map_addr(|address| address & !TAG_MASK), line_count), depth)
 }
 
-fn tag_page(page: Box<Page>) -> *mut u8 {
+fn tag_page(page: PageBox) -> *mut u8 {
     let lines_per_group = page.lines_per_group();
-    Box::into_raw(page).cast::<u8>().map_addr(|address| address | lines_per_group)
+    page.into_raw().cast::<u8>().map_addr(|address| address | lines_per_group)
 }
 
 #[inline]

@@ -23,6 +23,7 @@ impl Pair {
         let expected = self.naive.find(hash, is_match);
         let found = self.index.find(&self.epochs.enter(), hash, is_match);
         assert_eq!(found, expected);
+        assert_eq!(self.index.find_prefetched(&self.epochs.enter(), hash, is_match), expected);
         let mut stripe = self.index.lock(hash);
         assert_eq!(stripe.find(hash, is_match), expected);
         let new = location(key, version);
@@ -115,7 +116,7 @@ fn memory_after_changing_all_keys_often(live: u64) {
     (0..live).for_each(|key| index.lock(hash_of(key, 64)).insert(hash_of(key, 64), location(key, 0)));
     let before = index.memory_bytes();
     let mut keys: Vec<u64> = (0..live).collect();
-    for key in live..8 * live {
+    for key in live..10 * live {
         let i = random.below(live) as usize;
         let old = std::mem::replace(&mut keys[i], key);
         assert!(index.lock(hash_of(old, 64)).remove(hash_of(old, 64), location(old, 0)));
@@ -123,12 +124,12 @@ fn memory_after_changing_all_keys_often(live: u64) {
     }
     let after = index.memory_bytes();
     assert_eq!(index.count(), live);
-    assert!(after * 4 < before * 5 && after < live * 16, "{live} keys: {before} bytes became {after}");
+    assert!(after * 5 < before * 6 && after * 10 < live * 165, "{live} keys: {before} bytes became {after}");
 }
 
 #[test]
 fn an_index_keeps_its_size_when_keys_come_and_go() {
-    for live in [80_000, 90_000, 100_000, 110_000, 130_000] {
+    for live in [100_000, 115_000, 135_000, 160_000] {
         memory_after_changing_all_keys_often(live);
     }
 }

@@ -27,7 +27,12 @@ fn readers_never_miss(bits: u32, stable: u64, passing: u64) {
                     while !done.load(Ordering::Relaxed) {
                         let key = random.below(stable);
                         let guard = epochs.enter();
-                        let found = index.find(&guard, hash_of(key, bits), |found| key_of(found) == key);
+                        let (hash, is_match) = (hash_of(key, bits), |found| key_of(found) == key);
+                        let found = if random.below(2) == 0 {
+                            index.find(&guard, hash, is_match)
+                        } else {
+                            index.find_prefetched(&guard, hash, is_match)
+                        };
                         assert!(found.is_some(), "key {key} is missing in round {rounds}");
                         finds.fetch_add(1, Ordering::Relaxed);
                         if random.below(5000) == 0 {
