@@ -32,8 +32,15 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 /// a shell of less than 4 KiB of memory stays allocated for each store that was ever opened, and is not
 /// used again; maps, files, threads, index and all else of the store do not stay. In a forked child
 /// every call on it returns `LARDER_FORKED`.
+pub struct larder(Shell);
+
+/// What C's pointer leads to.
 #[repr(C)]
-pub struct larder(Handle<Store>, AtomicPtr<larder>);
+struct Shell {
+    handle: Handle<Store>,
+    /// See `SHELLS`.
+    before: AtomicPtr<larder>,
+}
 
 /// The shells of all stores that were ever opened, each pointing at the one before: reachable, so that
 /// leak checkers of the host do not report what stays on purpose.
@@ -44,7 +51,7 @@ fn keep(shell: &'static larder) -> *mut larder {
     let pointer = ptr::from_ref(shell).cast_mut();
     let mut before = SHELLS.load(Ordering::Relaxed);
     loop {
-        shell.1.store(before, Ordering::Relaxed);
+        shell.0.before.store(before, Ordering::Relaxed);
         match SHELLS.compare_exchange_weak(before, pointer, Ordering::Release, Ordering::Relaxed) {
             Ok(_) => return pointer,
             Err(seen) => before = seen,
@@ -54,7 +61,7 @@ fn keep(shell: &'static larder) -> *mut larder {
 
 impl larder {
     pub(super) fn store(&self) -> &Store {
-        &self.0.inner
+        &self.0.handle.inner
     }
 }
 
@@ -105,7 +112,8 @@ pub unsafe extern "C" fn larder_open(
             let out = required("out", out)?;
             let options = copied(options)?;
             let store = Store::open(location, &options)?;
-            out.write(keep(Box::leak(Box::new(larder(Handle::new(store), AtomicPtr::new(ptr::null_mut()))))));
+            let before = AtomicPtr::new(ptr::null_mut());
+            out.write(keep(Box::leak(Box::new(larder(Shell { handle: Handle::new(store), before })))));
             Ok(Status::Ok)
         })
     }

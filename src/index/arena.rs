@@ -123,6 +123,7 @@ mod by_slot {
         }
     }
 
+    #[allow(clippy::disallowed_methods)] // Anonymous memory: the rule is about maps of files.
     fn new_chunk() -> NonNull<u8> {
         let bytes = CHUNK_SLOTS * SLOT_BYTES;
         let protection = libc::PROT_READ | libc::PROT_WRITE;

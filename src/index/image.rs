@@ -295,7 +295,7 @@ fn decode_page(at: &PageAt, bytes: &[u8], arena: &Arc<Arena>) -> Result<PageBox,
     if lines_used != at.lines_used as usize || padding.iter().any(|byte| *byte != 0) {
         return Err("a page's counts contradict its entries");
     }
-    let mut page = Page::new(arena, u32::from(at.depth), lines_per_group);
+    let mut page = Page::boxed(arena, u32::from(at.depth), lines_per_group);
     page.set_words(words_of(body), lines_used);
     spilled.into_iter().for_each(|(probe, location): (Probe, Location)| page.spill_alone(probe, location));
     Ok(page)

@@ -92,7 +92,7 @@ pub(super) struct Full;
 
 impl Page {
     /// An empty page for hashes that agree in their first `depth` window bits.
-    pub(super) fn new(arena: &Arc<Arena>, depth: u32, lines_per_group: usize) -> PageBox {
+    pub(super) fn boxed(arena: &Arc<Arena>, depth: u32, lines_per_group: usize) -> PageBox {
         assert!((1..=LINES_MAX).contains(&lines_per_group));
         let memory = arena.allocate(page_bytes(lines_per_group));
         let page = Page::from_thin(memory.as_ptr(), lines_per_group);
@@ -244,7 +244,7 @@ impl Page {
         lines_per_group: usize,
         keep: impl Fn(Probe) -> bool,
     ) -> PageBox {
-        let mut page = Page::new(arena, depth, lines_per_group);
+        let mut page = Page::boxed(arena, depth, lines_per_group);
         for (probe, location) in self.entries().filter(|(probe, _)| keep(*probe)) {
             if page.insert(probe, location, 0) == Err(Full) {
                 page.spill_alone(probe, location);

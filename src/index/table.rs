@@ -188,7 +188,7 @@ impl TableStripe<'_> {
     pub(super) fn insert(&mut self, probe: Probe, location: Location) {
         loop {
             let Some(page) = self.page(probe) else {
-                let first = Page::new(&self.table.arena, 0, LINES_FIRST);
+                let first = Page::boxed(&self.table.arena, 0, LINES_FIRST);
                 self.install(vec![first]);
                 continue;
             };
