@@ -38,11 +38,11 @@ MIRI_TOOLCHAIN ?= nightly
 MIRI_TESTS ?= epoch::tests storage::sim an_image_comes_back hashes_at_both_ends several_stripes_are an_empty_index a_stripe_refuses a_guard_of_other \
   --skip readers_of_a_swapped_box
 
-go_modules := $(patsubst %/go.mod,%,$(wildcard bindings/*/go.mod examples/*/go.mod tests/*/go.mod))
+go_modules := $(patsubst %/go.mod,%,$(wildcard bindings/*/go.mod examples/*/go.mod tests/*/go.mod benches/*/*/go.mod))
 
 TEST_PARTS := harness-test lint rust-test c-test c-static-libs c-test-asan c-examples go-test python-test install-test demo c-test-valgrind models miri
 
-.PHONY: help build demo test measure harness-test lint rust-test go-test python-test install-test models miri header pc install clean
+.PHONY: help build demo test measure harness-test lint rust-test go-test python-test install-test bench models miri header pc install clean
 .PHONY: need-rust need-go need-cc
 
 help:
@@ -96,6 +96,11 @@ miri: need-rust ## the modules with unsafe code, interpreted by Miri
 	@if ! $(CARGO) +$(MIRI_TOOLCHAIN) miri --version >/dev/null 2>&1; then \
 	  echo "SKIP: miri: not installed (rustup toolchain install $(MIRI_TOOLCHAIN) --profile minimal --component miri,rust-src)"; exit $${LARDER_FORBID_SKIP:-0}; fi; \
 	MIRIFLAGS="-Zmiri-permissive-provenance" CARGO_TARGET_DIR=$(abspath $(CARGO_TARGET_DIR))/miri $(CARGO) +$(MIRI_TOOLCHAIN) miri test --locked --lib -- $(MIRI_TESTS)
+
+bench: need-rust need-go need-cc ## rates next to a hash map, in Rust, C, Go and Python, and instructions per operation: minutes
+	$(CARGO) bench --locked --bench rates
+	benches/languages/run
+	benches/instructions
 
 models: need-rust ## every interleaving of a few threads in the index and the epochs, under loom
 	RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=$(abspath $(CARGO_TARGET_DIR))/loom $(CARGO) test --release --locked --lib models
