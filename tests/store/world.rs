@@ -513,6 +513,7 @@ impl World {
 
     /// A write was acknowledged.
     fn acknowledged(&mut self, state: State, is_synced: bool) {
+        self.oracle.interrupted.clear();
         self.oracle.push(state);
         if is_synced || self.is_always() {
             self.oracle.mark_durable();
@@ -586,7 +587,7 @@ impl World {
 
     /// A write was refused or broke off: `state` is what it would have led to.
     fn failed(&mut self, state: State) {
-        self.oracle.interrupted = vec![state];
+        self.oracle.interrupted.push(state);
     }
 
     fn del(&mut self, key: u8) -> Result<(), Error> {
@@ -867,6 +868,21 @@ impl World {
         self.power_cuts += 1;
         self.oracle.clock_floor = self.oracle.clock_floor_durable;
         self.oracle.clock.low = self.oracle.clock_floor;
+    }
+
+    /// After a write that returned an error: readers see nothing of it (R12). Only of one that asked for a
+    /// sync in a mode that does not wait for syncs, they may see all of it (`may_show`).
+    pub fn check_after_failure(&mut self, may_show: bool) {
+        let now = self.look_at_clock();
+        let shown: Vec<Shown> = (0..KEY_COUNT).map(|key| self.shown(key).unwrap()).collect();
+        if is_shown(self.oracle.state(), &shown, now).is_err()
+            && may_show
+            && let Some(state) = self.oracle.interrupted.pop()
+            && is_shown(&state, &shown, now).is_ok()
+        {
+            self.oracle.push(state);
+        }
+        self.check_all();
     }
 
     /// After a kill or a close in order: exactly what was acknowledged.
