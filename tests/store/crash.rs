@@ -88,7 +88,8 @@ fn cut_everywhere(program: &Program, images: u64) {
         for _ in 0..images {
             let seed = random.next();
             COUNTS.images.fetch_add(1, Ordering::Relaxed);
-            let place = || format!("power cut at call {n}, image {seed}; {:#?}\ncalls: {:#?}", program.ops, world.last_calls());
+            let place =
+                || format!("power cut at call {n}, image {seed}; {:#?}\ncalls: {:#?}", program.ops, world.last_calls());
             at(place, || {
                 let mut next = world.after_power_cut(seed);
                 next.open();
@@ -98,7 +99,8 @@ fn cut_everywhere(program: &Program, images: u64) {
         // The recovery is cut short too: at one of its calls, in turn with the program's.
         let seed = random.next();
         let cut = 1 + random.below(14);
-        let place = || format!("power cut at call {n}, image {seed}, then at call {cut} of the recovery; {:#?}", program.ops);
+        let place =
+            || format!("power cut at call {n}, image {seed}, then at call {cut} of the recovery; {:#?}", program.ops);
         at(place, || recover_with_cuts(world.after_power_cut(seed), cut, random.next()));
         if is_done {
             break;
@@ -117,7 +119,11 @@ fn recover_with_cuts(mut world: World, cut: u64, seed: u64) {
         return;
     }
     // Whatever it had done: another cut, or a kill.
-    if seed % 4 == 0 { world.kill() } else { world.cut_power(seed) }
+    if seed % 4 == 0 {
+        world.kill()
+    } else {
+        world.cut_power(seed)
+    }
     world.open();
     world.check_after_power_cut();
 }
@@ -135,7 +141,12 @@ fn cut_every_recovery(program: &Program, stride: u64) {
             let was_cut = again.try_open().is_err();
             for seed in 0..2 {
                 COUNTS.images.fetch_add(1, Ordering::Relaxed);
-                let place = || format!("power cut at call {n}, image {first}, call {cut} of the recovery, image {seed}; {:#?}", program.ops);
+                let place = || {
+                    format!(
+                        "power cut at call {n}, image {first}, call {cut} of the recovery, image {seed}; {:#?}",
+                        program.ops
+                    )
+                };
                 at(place, || {
                     let mut last = again.after_power_cut(seed);
                     last.open();

@@ -849,7 +849,8 @@ impl World {
 
     /// The same world after a power cut, not yet opened.
     pub fn after_power_cut(&self, seed: u64) -> Self {
-        let mut next = Self { oracle: self.oracle.clone(), ..Self::unopened(self.sim.clone(), self.options.clone(), self.tuning) };
+        let mut next =
+            Self { oracle: self.oracle.clone(), ..Self::unopened(self.sim.clone(), self.options.clone(), self.tuning) };
         next.cut_power(seed);
         next
     }
@@ -971,7 +972,9 @@ fn same(key: u8, entry: &Entry, bytes: &[u8], expires_at_ms: Option<u64>) -> Res
         return Err(format!("key {key}: a value of {len} bytes, number {number}, and not {:?}", entry.value));
     }
     match expires_at_ms {
-        Some(at) if at != entry.expires_at_ms && at.wrapping_sub(entry.expires_at_ms) > entry.slack_ms => Err(format!("key {key}: expires at {at}, not {entry:?}")),
+        Some(at) if at != entry.expires_at_ms && at.wrapping_sub(entry.expires_at_ms) > entry.slack_ms => {
+            Err(format!("key {key}: expires at {at}, not {entry:?}"))
+        }
         _ => Ok(()),
     }
 }
