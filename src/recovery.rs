@@ -186,7 +186,7 @@ impl Recovery<'_> {
             seqno_next += SEQNO_GAP_AFTER_CUT;
         }
         changes.push(Change::Advance { segment_id_next: 0, seqno_next, clock_ms, tombstone_floor: 0 });
-        manifest.commit(&changes)?;
+        manifest.renew(&changes)?;
         for segment in &chain.discarded {
             // What stays behind is swept on the next open (R7).
             let _ = self.storage.remove(&segment.name());

@@ -26,7 +26,8 @@ pub const FILE_ID: u64 = 0;
 
 const MAGIC: [u8; 8] = *b"LARDMAN\0";
 const CHECKSUM: usize = 40;
-const EDIT_HEAD_LEN: usize = 16;
+/// Bytes of an edit before its changes. Zeros there are no edit.
+pub const EDIT_HEAD_LEN: usize = 16;
 /// Largest payload of one edit, bytes: far more than a store of any size needs.
 const PAYLOAD_LEN_MAX: u32 = 64 << 20;
 

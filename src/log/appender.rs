@@ -256,7 +256,7 @@ impl Log {
                 let listed = self
                     .storage
                     .sync_directory()
-                    .map_err(|source| Error::from_io("sync the directory", &source))
+                    .map_err(|source| self.directory_failed(&source))
                     .and_then(|()| self.commit(&[Change::Add { id: segment.id(), file_len }]));
                 match listed {
                     Ok(()) => Ok(segment),
@@ -297,11 +297,14 @@ impl Log {
         }
     }
 
-    /// Undoes `make_segment` for a segment that nothing refers to and the manifest does not name.
+    /// Undoes `make_segment` for a segment that nothing refers to, and that the manifest does not name.
     pub fn unmake_segment(&self, epochs: &Epochs, segment: &Arc<Segment>) {
         self.segments.remove(epochs, segment);
-        // What stays behind is swept on the next open (R7).
-        let _ = self.storage.remove(&segment.name());
+        // After a failed edit the manifest may name it all the same: then the file has to be there. What stays
+        // behind without need is swept on the next open (R7).
+        if self.failure().is_none() {
+            let _ = self.storage.remove(&segment.name());
+        }
     }
 
     /// Sees to it that there is a segment that is not sealed: for the next write, and for the expiry clock.
@@ -401,11 +404,15 @@ impl Log {
             reserve
         };
         let clock_ms = reserve.clock_ms();
-        self.commit(&[
+        let committed = self.commit(&[
             Change::Remove { id: reserve.id() },
             Change::Advance { segment_id_next: 0, seqno_next: 0, clock_ms, tombstone_floor: 0 },
-        ])?;
-        self.retire_segment(epochs, &reserve)?;
+        ]);
+        if let Err(error) = committed {
+            self.appender.lock().reserve.get_or_insert(reserve);
+            return Err(error);
+        }
+        self.retire_segment(epochs, &reserve);
         Ok(true)
     }
 

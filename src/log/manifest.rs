@@ -12,7 +12,9 @@
 
 use super::segment::{segment_id, segment_name};
 use crate::error::{Error, Result, Status};
-use crate::format::manifest::{Change, DURABLE_WORD, Edit, HEAD_LEN, ManifestHead, decode_edit, encode_edit};
+use crate::format::manifest::{
+    Change, DURABLE_WORD, EDIT_HEAD_LEN, Edit, HEAD_LEN, ManifestHead, decode_edit, encode_edit,
+};
 use crate::format::segment::{Durable, HeadProblem, decode_durable, encode_durable};
 use crate::format::{FORMAT_VERSION, align8, u64_at};
 use crate::storage::{File, MapAccess, Storage};
@@ -220,12 +222,18 @@ impl Manifest {
         &self.state
     }
 
-    /// Writes `changes` as one edit and syncs it. On an error the state is unchanged.
-    pub fn commit(&mut self, changes: &[Change]) -> Result<()> {
+    fn state_after(&self, changes: &[Change]) -> ManifestState {
         let mut state = self.state.clone();
         for change in changes {
             assert!(state.apply(change), "a change of the manifest contradicts its state: {change:?}");
         }
+        state
+    }
+
+    /// Writes `changes` as one edit and syncs it. On an error the state is unchanged; after one that is not
+    /// `NoSpace`, what the next open reads may be the one or the other.
+    pub fn commit(&mut self, changes: &[Change]) -> Result<()> {
+        let state = self.state_after(changes);
         if self.end > self.file_len / 2 {
             match self.rewrite(&state) {
                 // A full disk: the other half of the room is for the edits that free space.
@@ -238,20 +246,50 @@ impl Manifest {
         if self.end + bytes.len() as u64 > self.file_len {
             return self.rewrite(&state);
         }
-        let failed = |source| Error::from_io("write MANIFEST", &source);
-        self.file.write_at(&bytes, self.end).map_err(failed)?;
+        if let Err(source) = self.file.write_at(&bytes, self.end) {
+            return Err(self.withdraw(Error::from_io("write MANIFEST", &source)));
+        }
         self.file.sync().map_err(|source| Error::new(Status::Io, format!("cannot sync MANIFEST: {source}")))?;
         self.end += align8(bytes.len() as u64);
         self.number_next += 1;
         self.state = state;
-        self.mark_durable()
+        self.mark_durable();
+        Ok(())
     }
 
-    /// Durable with the next edit at the latest; right after a kill it is exact.
-    fn mark_durable(&self) -> Result<()> {
+    /// Like [`Manifest::commit`], by a process that does not know how the last one ended: after a failed sync,
+    /// edits or the manifest's very name may be readable without being on the disk, and a later sync says
+    /// nothing about them. So all of it is written anew.
+    pub fn renew(&mut self, changes: &[Change]) -> Result<()> {
+        let state = self.state_after(changes);
+        match self.rewrite(&state) {
+            // A full disk: in place, where room is reserved. What stays open is whether the name was lost.
+            Err(error) if error.status() == Status::NoSpace => {
+                let failed = |source| Error::from_io("write MANIFEST", &source);
+                let mut bytes = vec![0; self.end as usize];
+                self.file.read_at(&mut bytes, 0).map_err(failed)?;
+                self.file.write_at(&bytes, 0).map_err(failed)?;
+                self.commit(changes)
+            }
+            result => result,
+        }
+    }
+
+    /// After a write that failed, and may have written the edit all the same: makes sure that it counts for
+    /// nothing. If that fails too, the error is no longer one of mere room.
+    fn withdraw(&self, error: Error) -> Error {
+        let zeros = [0; EDIT_HEAD_LEN];
+        match self.file.write_at(&zeros, self.end).and_then(|()| self.file.sync()) {
+            Ok(()) => error,
+            Err(source) => Error::new(Status::Io, format!("{error}; cannot withdraw the edit: {source}")),
+        }
+    }
+
+    /// Durable with the next edit at the latest; right after a kill it is exact. The edit counts without it, so
+    /// a failure is none of the edit.
+    fn mark_durable(&self) {
         let word = encode_durable(self.head.seed(), Durable { end: self.end, is_cut: false });
-        let failed = |source| Error::from_io("write MANIFEST", &source);
-        self.file.write_at(&word.to_le_bytes(), DURABLE_WORD as u64).map_err(failed)
+        let _ = self.file.write_at(&word.to_le_bytes(), DURABLE_WORD as u64);
     }
 
     fn rewrite(&mut self, state: &ManifestState) -> Result<()> {

@@ -270,8 +270,10 @@ impl Log {
     }
 
     /// Makes `changes` part of the store, durably, all or none. A failure makes the store read-only,
-    /// unless there was simply no room.
+    /// unless there was simply no room: then the next open finds the old state for certain, else the old
+    /// or the new one, and both need their files.
     pub fn commit(&self, changes: &[Change]) -> Result<()> {
+        self.check_writable()?;
         let result = self.manifest.lock().commit(changes);
         if let Err(error) = &result
             && error.status() != Status::NoSpace
@@ -288,9 +290,9 @@ impl Log {
 
     /// Takes a segment out of the store's address space; its file must no longer be named by the
     /// manifest. Its map ends when the last reader and view have left, its slot is free after that.
-    pub fn retire_segment(&self, epochs: &Epochs, segment: &Arc<Segment>) -> Result<()> {
+    pub fn retire_segment(&self, epochs: &Epochs, segment: &Arc<Segment>) {
         self.segments.remove(epochs, segment);
-        let name = segment.name();
-        self.storage.remove(&name).map_err(|source| Error::from_io(&format!("remove {name}"), &source))
+        // What stays behind is swept on the next open (R7).
+        let _ = self.storage.remove(&segment.name());
     }
 }

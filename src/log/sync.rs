@@ -13,6 +13,7 @@ use super::{Log, Segment};
 use crate::error::{Error, Result, Status};
 use crate::options::SyncMode;
 use parking_lot::{Condvar, Mutex};
+use std::io;
 use std::sync::atomic::Ordering;
 
 pub(super) struct GroupSync {
@@ -44,6 +45,15 @@ impl Drop for Term<'_> {
 impl Log {
     /// Returns once every write up to `seqno` is durable. Writers that wait together share one sync.
     pub fn sync_through(&self, seqno: u64) -> Result<()> {
+        self.lead_or_follow(seqno).inspect_err(|_| {
+            // Whatever failed, also a change of the manifest: these writes will not be acknowledged.
+            if self.config.sync == SyncMode::Always {
+                self.cut_unacknowledged();
+            }
+        })
+    }
+
+    fn lead_or_follow(&self, seqno: u64) -> Result<()> {
         {
             let mut state = self.sync.state.lock();
             loop {
@@ -130,17 +140,22 @@ impl Log {
     /// Makes a compaction's output durable, its name too.
     pub fn sync_output(&self, output: &Segment) -> Result<()> {
         self.sync_segment(output, output.end())?;
-        self.storage.sync_directory().map_err(|source| {
-            let error = Error::new(Status::Io, format!("cannot sync the directory: {source}"));
-            self.fail(&error);
-            error
-        })
+        self.storage.sync_directory().map_err(|source| self.directory_failed(&source))
+    }
+
+    /// A failed sync of the directory is one like any other: names that it was to write stay lost (R11).
+    pub(super) fn directory_failed(&self, source: &io::Error) -> Error {
+        let error = Error::new(Status::Io, format!("cannot sync the directory: {source}"));
+        self.fail(&error);
+        error
     }
 
     /// Nothing behind the durable marks was acknowledged: none of it may count at the next open (R12).
     fn cut_unacknowledged(&self) {
         let appender = self.appender.lock();
-        for segment in appender.rotated.iter().chain(&appender.active) {
+        // A full segment that is durable to its end is not where history ends.
+        let unfinished = appender.rotated.iter().filter(|segment| segment.durable() < segment.end());
+        for segment in unfinished.chain(&appender.active) {
             segment.cut_at_durable();
         }
     }

@@ -10,6 +10,8 @@
 //!   - a file's length is the old one, the new one, or in between;
 //!   - creations, renames and removals without a `sync_directory` survive or not, each on its own or
 //!     as a prefix; of those that touch the same name, a later one never without the earlier;
+//!   - a write that is cut short has been done in part, but one of an aligned 8-byte word is whole or not
+//!     there: no page cache tears one;
 //!   - what a failed sync was to write stays lost, and the next sync says `Ok` all the same.
 //!
 //! Not here: sectors that are torn inside, and disks that lie about what they synced.

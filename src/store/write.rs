@@ -116,15 +116,19 @@ impl Inner {
         let new = Indexed { hash, kind: append.kind, written };
         self.point_index(guard, &mut stripe, present, &new, !self.is_always());
         drop(stripe);
-        self.settle(&[new], is_synced)?;
+        self.settle(guard, &[new], is_synced)?;
         Ok(written.seqno)
     }
 
     /// Waits until the writes may be acknowledged, and lets readers see them.
-    fn settle(&self, writes: &[Indexed], is_synced: bool) -> Result<()> {
+    fn settle(&self, guard: &EpochGuard<'_>, writes: &[Indexed], is_synced: bool) -> Result<()> {
         let Some(last) = writes.last() else { return Ok(()) };
         if self.is_always() || is_synced {
-            self.log.sync_through(last.written.seqno)?;
+            self.log.sync_through(last.written.seqno).inspect_err(|_| {
+                if self.is_always() {
+                    self.uncount(guard, writes);
+                }
+            })?;
         }
         if self.is_always() {
             for write in writes.iter().filter(|write| write.kind == Kind::Tombstone) {
@@ -133,6 +137,21 @@ impl Inner {
             self.unsettled.settle(writes.iter().map(|write| write.written.location));
         }
         Ok(())
+    }
+
+    /// Takes writes out of the books that will never settle. Readers go on being shown what was before them.
+    fn uncount(&self, guard: &EpochGuard<'_>, writes: &[Indexed]) {
+        let accounts = self.log.accounts();
+        let set_at = |location| self.log.record(guard, location).filter(|it| it.record.head.kind == Kind::Set);
+        for write in writes {
+            if let Some(new) = set_at(write.written.location) {
+                accounts.record_dies(new.segment, &new.record.head);
+            }
+            let previous = self.unsettled.shown_instead(write.written.location).flatten();
+            if let Some(previous) = previous.and_then(set_at) {
+                accounts.record_lives(previous.segment, &previous.record.head);
+            }
+        }
     }
 
     /// Before an answer rests on `present`: in mode `always`, it must be durable.
@@ -286,7 +305,7 @@ impl Inner {
         let dels = appends.iter().filter(|append| append.kind == Kind::Tombstone).count() as u64;
         self.counters.dels.fetch_add(dels, Ordering::Relaxed);
         self.counters.sets.fetch_add(appends.len() as u64 - dels, Ordering::Relaxed);
-        self.settle(&writes, is_synced)
+        self.settle(guard, &writes, is_synced)
     }
 }
 

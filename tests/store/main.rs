@@ -4,6 +4,8 @@
 #![allow(clippy::disallowed_methods, clippy::unwrap_used)]
 
 mod basics;
+mod crash;
+mod failures;
 mod format_doc;
 mod model;
 mod world;

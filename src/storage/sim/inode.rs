@@ -110,6 +110,10 @@ impl Inode {
         self.grow(end, true);
         self.image.store(offset, bytes);
         if !bytes.is_empty() {
+            // A write makes a page dirty whatever it writes, so the next sync writes it.
+            for page in offset / PAGE_LEN..end.div_ceil(PAGE_LEN) {
+                self.lost.remove(&page);
+            }
             self.set_blocks(offset / PAGE_LEN..end.div_ceil(PAGE_LEN), Block::Reserved);
         }
     }

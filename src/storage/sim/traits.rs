@@ -195,8 +195,9 @@ impl File for SimulatedFile {
             MapAccess::ReadOnly => 0,
         };
         state.begin_change(CallKind::WriteAt, line, |content, random, _| {
-            // A write that is cut short has written some of it.
-            let len = random.below(fitting_len + 1);
+            // A write that is cut short has written some of it; of an aligned word, all or nothing.
+            let is_word = bytes.len() == 8 && offset.is_multiple_of(8);
+            let len = if is_word { random.below(2) * fitting_len } else { random.below(fitting_len + 1) };
             content.inode_of(self.id).write(&bytes[..len], offset);
         })?;
         self.require_writable(&mut state)?;
