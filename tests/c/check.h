@@ -24,6 +24,8 @@ enum check_needs {
     CHECK_TIME = 1,    /* too much work for valgrind */
     CHECK_PROCESS = 2, /* forks, or changes its process for good: needs a process of its own */
     CHECK_MEMORY = 4,  /* counts or forbids memory in ways that a sanitizer's shadow upsets */
+    CHECK_CHILD = 8,   /* a forked child of a process with threads allocates: the C library sees to it that it
+                        * can, gcc 12's sanitizer may keep its allocator locked for ever */
 };
 
 typedef void check_function(const char *dir);

@@ -179,9 +179,9 @@ static void a_started_program_inherits_no_file_of_the_store(const char *dir) {
 const struct check_subject subject_fork = {
     "fork",
     (const struct check_test[]){
-        CHECK_TEST(every_call_in_a_child_is_forked_and_the_parent_unharmed, CHECK_PROCESS),
-        CHECK_TEST(a_child_may_open_another_store, CHECK_PROCESS),
-        CHECK_TEST(forking_while_threads_write_hangs_nobody, CHECK_PROCESS | CHECK_TIME),
+        CHECK_TEST(every_call_in_a_child_is_forked_and_the_parent_unharmed, CHECK_PROCESS | CHECK_CHILD),
+        CHECK_TEST(a_child_may_open_another_store, CHECK_PROCESS | CHECK_CHILD),
+        CHECK_TEST(forking_while_threads_write_hangs_nobody, CHECK_PROCESS | CHECK_TIME | CHECK_CHILD),
         CHECK_TEST(the_lock_dies_with_its_holder_though_a_forked_child_lives, CHECK_PROCESS),
         CHECK_TEST(a_started_program_inherits_no_file_of_the_store, CHECK_PROCESS),
         CHECK_END,

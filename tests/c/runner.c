@@ -160,7 +160,7 @@ int check_main(int argc, char **argv, const struct check_subject *const *subject
             run.wanted = argv[i];
         }
     }
-    if (under_asan()) run.refused |= CHECK_MEMORY;
+    if (under_asan()) run.refused |= CHECK_MEMORY | CHECK_CHILD;
     const char *forbid = getenv("LARDER_FORBID_SKIP");
     run.skip_fails = forbid != NULL && strcmp(forbid, "1") == 0;
     const char *tmp = getenv("TMPDIR");
