@@ -46,8 +46,12 @@ fn model(preemptions: usize, f: impl Fn() + Sync + Send + 'static) {
 
 /// Readers look at whichever of two things is linked; the writer unlinks the first, retires it and
 /// takes `steps` chances to free it.
-fn readers_and_a_writer(readers: usize, steps: usize) {
+fn readers_and_a_writer(readers: usize, steps: usize, steps_before: usize) {
     let epochs = Arc::new(Epochs::new());
+    for _ in 0..steps_before {
+        epochs.retire(Box::new(()));
+        epochs.collect();
+    }
     let things = [Watched::new(), Watched::new()];
     let linked = Arc::new(ModelUsize::new(0));
     let readers: Vec<_> = (0..readers)
@@ -73,12 +77,17 @@ fn readers_and_a_writer(readers: usize, steps: usize) {
 
 #[test]
 fn nothing_is_freed_under_a_reader() {
-    model(3, || readers_and_a_writer(1, 3));
+    model(3, || readers_and_a_writer(1, 3, 0));
+}
+
+#[test]
+fn nothing_is_freed_under_a_reader_of_the_other_parity() {
+    model(3, || readers_and_a_writer(1, 3, 1));
 }
 
 #[test]
 fn nothing_is_freed_under_two_readers() {
-    model(2, || readers_and_a_writer(2, 2));
+    model(2, || readers_and_a_writer(2, 2, 0));
 }
 
 #[test]

@@ -37,11 +37,12 @@ pub(super) use by_slot::Arena;
 #[cfg(all(unix, not(loom), not(miri)))]
 mod by_slot {
     use super::*;
+    use memmap2::{MmapOptions, MmapRaw};
     use parking_lot::Mutex;
-    use std::ptr;
 
     /// Slots per chunk: what the system is asked for at a time.
     const CHUNK_SLOTS: usize = 64;
+    const CHUNK_BYTES: usize = CHUNK_SLOTS * SLOT_BYTES;
     /// Free slots beyond this and a sixteenth of all give their memory back.
     const KEPT_SLOTS: usize = 32;
 
@@ -52,7 +53,8 @@ mod by_slot {
 
     #[derive(Default)]
     struct Slots {
-        chunks: Vec<NonNull<u8>>,
+        /// Unmapped with the arena; every page holds on to it, so none is left then.
+        chunks: Vec<MmapRaw>,
         free: Vec<FreeSlot>,
     }
 
@@ -100,47 +102,30 @@ mod by_slot {
         }
     }
 
-    impl Drop for Arena {
-        fn drop(&mut self) {
-            for chunk in &self.slots.get_mut().chunks {
-                // SAFETY: from `mmap` with this length, and every page holds on to its arena, so none is left.
-                unsafe { libc::munmap(chunk.as_ptr().cast(), CHUNK_SLOTS * SLOT_BYTES) };
-            }
-        }
-    }
-
     impl Slots {
         fn take(&mut self) -> FreeSlot {
             if let Some(slot) = self.free.pop() {
                 return slot;
             }
-            let chunk = new_chunk();
-            self.chunks.push(chunk);
-            // SAFETY: within the chunk.
-            let slot = |i| FreeSlot { address: unsafe { chunk.add(i * SLOT_BYTES) }, touched_bytes: 0 };
+            self.chunks.push(new_chunk());
+            let chunk = self.chunks[self.chunks.len() - 1].as_mut_ptr();
+            // SAFETY: within the chunk, and so not null.
+            let address = |i: usize| unsafe { NonNull::new_unchecked(chunk.add(i * SLOT_BYTES)) };
+            let slot = |i| FreeSlot { address: address(i), touched_bytes: 0 };
             self.free.extend((1..CHUNK_SLOTS).rev().map(slot));
             slot(0)
         }
     }
 
     #[allow(clippy::disallowed_methods)] // Anonymous memory: the rule is about maps of files.
-    fn new_chunk() -> NonNull<u8> {
-        let bytes = CHUNK_SLOTS * SLOT_BYTES;
-        let protection = libc::PROT_READ | libc::PROT_WRITE;
-        // SAFETY: a new private mapping at an address of the system's choice touches nothing that is.
-        let chunk =
-            unsafe { libc::mmap(ptr::null_mut(), bytes, protection, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1, 0) };
-        let chunk = NonNull::new(chunk).filter(|chunk| chunk.as_ptr() != libc::MAP_FAILED);
-        let Some(chunk) = chunk else {
-            handle_alloc_error(Layout::new::<[u8; CHUNK_SLOTS * SLOT_BYTES]>());
+    fn new_chunk() -> MmapRaw {
+        let Ok(chunk) = MmapOptions::new().len(CHUNK_BYTES).map_anon().map(MmapRaw::from) else {
+            handle_alloc_error(Layout::new::<[u8; CHUNK_BYTES]>());
         };
-        // Huge pages would fill the gaps that are left on purpose.
+        // Huge pages would fill the gaps that are left on purpose. It is advice: if it fails, no matter.
         #[cfg(target_os = "linux")]
-        // SAFETY: advice about our own mapping.
-        unsafe {
-            libc::madvise(chunk.as_ptr(), bytes, libc::MADV_NOHUGEPAGE)
-        };
-        chunk.cast()
+        let _ = chunk.advise(memmap2::Advice::NoHugePage);
+        chunk
     }
 
     /// # Safety

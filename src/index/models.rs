@@ -145,3 +145,76 @@ fn an_entry_is_found_while_the_spill_gets_longer() {
         reader_beside(prepared, writer, e, &[5]);
     });
 }
+
+/// What `find` and `find_prefetched` say must fit one order of events, whichever goes first.
+fn both_finds_agree(prepared: impl Fn(&Index), writer: impl Fn(&Index), hash: u64, appears: bool) {
+    let epochs = Arc::new(Epochs::new());
+    let index = Arc::new(Index::new(Arc::clone(&epochs)));
+    prepared(&index);
+    let reader = thread::spawn({
+        let (epochs, index) = (Arc::clone(&epochs), Arc::clone(&index));
+        move || {
+            let guard = epochs.enter();
+            let tags_first = || index.find(&guard, hash, |_| true).is_some();
+            let line_first = || index.find_prefetched(&guard, hash, |_| true).is_some();
+            if appears {
+                assert!(!line_first() || tags_first(), "it was there and then was not");
+            } else {
+                assert!(tags_first() || !line_first(), "it was gone and then was not");
+            }
+        }
+    });
+    writer(&index);
+    reader.join().unwrap();
+}
+
+#[test]
+fn an_entry_appears_to_all_finds_at_once() {
+    let a = hash_at(0, 0, 0);
+    model(move || both_finds_agree(|_| (), move |index| index.lock(0).insert(a, location(1)), a, true));
+    let prepared = |index: &Index| (0..2).for_each(|n| index.lock(0).insert(hash_at(0, 0, n), location(n as u64 + 1)));
+    let c = hash_at(0, 0, 2);
+    model(move || both_finds_agree(prepared, move |index| index.lock(0).insert(c, location(3)), c, true));
+}
+
+#[test]
+fn an_entry_disappears_from_all_finds_at_once() {
+    for n in [0, 2] {
+        let hash = hash_at(0, 0, n);
+        let writer = move |index: &Index| assert!(index.lock(0).remove(hash, location(n as u64 + 1)));
+        model(move || both_finds_agree(with_a_displaced_one, writer, hash, false));
+    }
+}
+
+#[test]
+fn whoever_finds_a_location_sees_what_was_written_there() {
+    for replaces in [false, true] {
+        model(move || {
+            let epochs = Arc::new(Epochs::new());
+            let index = Arc::new(Index::new(Arc::clone(&epochs)));
+            let hash = hash_at(0, 0, 0);
+            let neighbour = hash_at(0, 0, 1);
+            index.lock(0).insert(neighbour, location(1));
+            if replaces {
+                index.lock(0).insert(hash, location(2));
+            }
+            let record = Arc::new(loom::sync::atomic::AtomicU64::new(0));
+            let reader = thread::spawn({
+                let (epochs, index, record) = (Arc::clone(&epochs), Arc::clone(&index), Arc::clone(&record));
+                move || {
+                    let guard = epochs.enter();
+                    if index.find_prefetched(&guard, hash, |found| found.get() == 3).is_some() {
+                        assert_eq!(record.load(std::sync::atomic::Ordering::Relaxed), 7);
+                    }
+                }
+            });
+            record.store(7, std::sync::atomic::Ordering::Relaxed);
+            if replaces {
+                assert!(index.lock(0).replace(hash, location(2), location(3)));
+            } else {
+                index.lock(0).insert(hash, location(3));
+            }
+            reader.join().unwrap();
+        });
+    }
+}
