@@ -8,4 +8,5 @@ mod crash;
 mod failures;
 mod format_doc;
 mod model;
+mod rules;
 mod world;
