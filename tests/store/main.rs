@@ -3,4 +3,5 @@
 mod basics;
 mod format_doc;
 mod model;
+mod threads;
 mod world;
