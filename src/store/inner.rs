@@ -148,17 +148,19 @@ impl Inner {
 
     #[inline]
     pub(crate) fn may_be_unsettled(&self, version: &Version<'_>) -> bool {
-        if self.options.sync == SyncMode::Always {
-            version.located.offset >= version.located.segment.durable()
-        } else {
-            version.located.record.head.is_in_batch && self.unsettled.has_batches()
-        }
+        !self.is_durable_enough(version) || (version.located.record.head.is_in_batch && self.unsettled.has_batches())
+    }
+
+    /// Whether readers need not wait for a sync.
+    #[inline]
+    fn is_durable_enough(&self, version: &Version<'_>) -> bool {
+        self.options.sync != SyncMode::Always || version.located.offset < version.located.segment.durable()
     }
 
     #[cold]
     fn settled_version<'g>(&self, guard: &'g EpochGuard<'_>, mut version: Version<'g>) -> Result<Option<Version<'g>>> {
         while self.may_be_unsettled(&version) {
-            match self.unsettled.shown_instead(version.location) {
+            match self.unsettled.shown_instead(version.location, self.is_durable_enough(&version)) {
                 None => break,
                 Some(None) => return Ok(None),
                 Some(Some(location)) => {

@@ -4,9 +4,14 @@
 //! writes of a batch settle together, so that readers see all of them or none. Meanwhile readers
 //! are shown the version before.
 //!
+//! A batch waits for two things that may come in either order: that the index shows all of it, and, in mode
+//! `always`, that it is durable, which may be another writer's doing.
+//!
 //! Invariants:
 //!   U1. An entry is here before the index shows its location, and leaves only when it may be seen.
-//!   U2. The locations of a batch leave in one step.
+//!   U2. The locations of a batch are completed in one step, and leave in one step.
+//!   U3. `has_batches` is true from before the index shows the first location of a batch until the batch is
+//!       complete.
 //!
 //! Locks: one, for a few map operations; readers take it only when they meet a write that may be
 //! unsettled.
@@ -22,28 +27,47 @@ pub type Previous = Option<Location>;
 /// All unsettled writes of a store.
 #[derive(Default)]
 pub struct Unsettled {
-    /// Location of the write → the version before it.
-    previous: Mutex<HashMap<Location, Previous>>,
+    /// By the location of the write.
+    entries: Mutex<HashMap<Location, Entry>>,
     batch_count: AtomicUsize,
 }
 
+#[derive(Clone, Copy)]
+struct Entry {
+    previous: Previous,
+    /// It belongs to a batch of which the index may not show everything yet: hidden, durable or not.
+    is_incomplete: bool,
+}
+
 impl Unsettled {
-    /// Announces a write; before the index shows it.
-    pub fn add(&self, location: Location, previous: Previous) {
-        self.previous.lock().insert(location, previous);
+    /// Announces a write; before the index shows it. One that is `incomplete` waits for `complete`.
+    pub fn add(&self, location: Location, previous: Previous, is_incomplete: bool) {
+        self.entries.lock().insert(location, Entry { previous, is_incomplete });
+    }
+
+    /// The index shows all of a batch: from now on it is seen as soon as it is durable.
+    pub fn complete(&self, locations: impl Iterator<Item = Location>) {
+        let mut entries = self.entries.lock();
+        for location in locations {
+            if let Some(entry) = entries.get_mut(&location) {
+                entry.is_incomplete = false;
+            }
+        }
     }
 
     /// The writes may be seen.
     pub fn settle(&self, locations: impl Iterator<Item = Location>) {
-        let mut previous = self.previous.lock();
+        let mut entries = self.entries.lock();
         for location in locations {
-            previous.remove(&location);
+            entries.remove(&location);
         }
     }
 
-    /// What to show instead of the write at `location`; `None` if it has settled.
-    pub fn shown_instead(&self, location: Location) -> Option<Previous> {
-        self.previous.lock().get(&location).copied()
+    /// What to show instead of the write at `location`, of which it is known whether it is durable as far as it has
+    /// to be; `None` if it may be seen.
+    pub fn shown_instead(&self, location: Location, is_durable: bool) -> Option<Previous> {
+        let entry = self.entries.lock().get(&location).copied();
+        entry.filter(|entry| entry.is_incomplete || !is_durable).map(|entry| entry.previous)
     }
 
     /// From now on readers have to look here for records of batches.

@@ -64,19 +64,21 @@ impl Inner {
         lookup.version
     }
 
-    /// Puts a published record into the index in place of `present`.
+    /// Puts a published record into the index in place of `present`. Of a batch (`is_incomplete`) nothing is seen
+    /// before all of it is there.
     fn point_index(
         &self,
         guard: &EpochGuard<'_>,
         stripe: &mut Stripe<'_>,
         present: Option<&Version<'_>>,
         new: &Indexed,
-        is_settled: bool,
+        is_incomplete: bool,
     ) {
         let Indexed { hash, kind, written } = *new;
         let accounts = self.log.accounts();
+        let is_settled = !self.is_always() && !is_incomplete;
         if !is_settled {
-            self.unsettled.add(written.location, present.map(|version| version.location));
+            self.unsettled.add(written.location, present.map(|version| version.location), is_incomplete);
         }
         match present {
             // A tombstone stands in the index only until it has settled.
@@ -114,7 +116,7 @@ impl Inner {
         let priority = if append.kind == Kind::Tombstone { Priority::Reclaiming } else { Priority::Ordinary };
         let written = self.log.append(guard, append, priority)?;
         let new = Indexed { hash, kind: append.kind, written };
-        self.point_index(guard, &mut stripe, present, &new, !self.is_always());
+        self.point_index(guard, &mut stripe, present, &new, false);
         drop(stripe);
         self.settle(guard, &[new], is_synced)?;
         Ok(written.seqno)
@@ -147,7 +149,7 @@ impl Inner {
             if let Some(new) = set_at(write.written.location) {
                 accounts.record_dies(new.segment, &new.record.head);
             }
-            let previous = self.unsettled.shown_instead(write.written.location).flatten();
+            let previous = self.unsettled.shown_instead(write.written.location, false).flatten();
             if let Some(previous) = previous.and_then(set_at) {
                 accounts.record_lives(previous.segment, &previous.record.head);
             }
@@ -291,10 +293,13 @@ impl Inner {
             let new = Indexed { hash: *hash, kind: append.kind, written };
             let stripe = stripes.stripe(*hash);
             let present = self.present(guard, stripe, append.key, *hash);
-            self.point_index(guard, stripe, present.as_ref(), &new, false);
+            self.point_index(guard, stripe, present.as_ref(), &new, true);
             writes.push(new);
         }
-        if !self.is_always() {
+        if self.is_always() {
+            // It may be durable already, by the sync of another writer.
+            self.unsettled.complete(writes.iter().map(|write| write.written.location));
+        } else {
             self.unsettled.settle(writes.iter().map(|write| write.written.location));
             for write in writes.iter().filter(|write| write.kind == Kind::Tombstone) {
                 stripes.stripe(write.hash).remove(write.hash, write.written.location);

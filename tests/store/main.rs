@@ -9,4 +9,5 @@ mod failures;
 mod format_doc;
 mod model;
 mod rules;
+mod threads;
 mod world;
