@@ -289,13 +289,20 @@ impl Inner {
         let written = self.log.append_batch(guard, &appends, priority)?;
         self.unsettled.open_batch();
         let mut writes = Vec::with_capacity(ops.len());
-        for ((append, hash), written) in appends.iter().zip(&hashes).zip(written) {
+        let own = written.first().map(|first| first.location)..=written.last().map(|last| last.location);
+        // From the last on, so that the index never shows what the batch itself overwrites: a reader could still be
+        // looking at it when the batch has settled.
+        for ((append, hash), written) in appends.iter().zip(&hashes).zip(written).rev() {
             let new = Indexed { hash: *hash, kind: append.kind, written };
             let stripe = stripes.stripe(*hash);
             let present = self.present(guard, stripe, append.key, *hash);
+            if present.as_ref().is_some_and(|version| own.contains(&Some(version.location))) {
+                continue;
+            }
             self.point_index(guard, stripe, present.as_ref(), &new, true);
             writes.push(new);
         }
+        writes.reverse();
         if self.is_always() {
             // It may be durable already, by the sync of another writer.
             self.unsettled.complete(writes.iter().map(|write| write.written.location));

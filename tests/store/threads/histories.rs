@@ -107,6 +107,8 @@ impl Recorder<'_> {
             match self.random.below(6) {
                 0 | 1 => {}
                 2 => writes.push((n as usize, 0)),
+                // What a batch itself overwrites is never seen.
+                3 => writes.extend([(n as usize, 0), (n as usize, number)]),
                 _ => writes.push((n as usize, number)),
             }
         }
