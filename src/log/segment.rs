@@ -251,8 +251,9 @@ impl Segment {
         };
         *has_failed = result.is_err();
         if result.is_ok() && self.durable() < end {
-            self.durable.store(end, Ordering::Release);
+            // The word first: who sees `durable` may seal the segment, and then a store to its map is a fault.
             self.store_durable_word(end, false);
+            self.durable.store(end, Ordering::Release);
         }
         result
     }
