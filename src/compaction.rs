@@ -110,9 +110,26 @@ pub fn reclaimable_bytes(segment: &Segment, tombstone_floor: u64) -> u64 {
 }
 
 impl Sweep {
-    /// Starts a sweep over all `sealed` segments; every record up to `seqno` is in one of them.
-    pub fn start(seqno: u64, sealed: &[Arc<Segment>]) -> Self {
-        Self { seqno, pending: sealed.iter().map(|segment| segment.id()).collect() }
+    /// Starts a sweep over the sealed ones of `segments`. `seqno_next` was the next write's before they were
+    /// listed: so each record below it is in one of them, and its tombstone goes only if that one is looked at.
+    pub fn start(index: &Index, seqno_next: u64, segments: &[Arc<Segment>]) -> Self {
+        let mut sweep = Self { seqno: seqno_next - 1, pending: BTreeSet::new() };
+        for segment in segments {
+            if segment.is_sealed() && !segment.is_excluded_from_compaction() {
+                sweep.pending.insert(segment.id());
+            } else if segment.seqno_min() != 0 {
+                sweep.seqno = sweep.seqno.min(segment.seqno_min() - 1);
+            }
+        }
+        // A writer that has appended a tombstone but not yet changed the index would make a record dead after
+        // the sweep has found it live.
+        index.wait_for_writers();
+        sweep
+    }
+
+    /// Whether tombstones above `floor` can go once it is done.
+    pub fn is_useful(&self, floor: u64) -> bool {
+        self.seqno > floor
     }
 
     /// The next segment to look at.
@@ -136,7 +153,7 @@ impl<'a> Compactor<'a> {
                 }
             }
         }
-        scanner.stop().map_or(Ok(true), |what| Err(Error::corrupt(&segment.name(), scanner.offset(), what)))
+        scanner.stop().map_or(Ok(true), |what| Err(damaged(segment, scanner.offset(), what)))
     }
 
     /// Compacts `inputs`, which are sealed. On an error nothing has changed. `pace` is told now and
@@ -209,7 +226,7 @@ impl<'a> Compactor<'a> {
                 looked_at = 0;
             }
         }
-        scanner.stop().map_or(Ok(()), |what| Err(Error::corrupt(&input.name(), scanner.offset(), what)))
+        scanner.stop().map_or(Ok(()), |what| Err(damaged(input, scanner.offset(), what)))
     }
 
     /// Whether the index holds a record of `key`: it is newer than any that the index does not hold.
@@ -345,22 +362,20 @@ impl<'a> Compactor<'a> {
         Ok(())
     }
 
-    /// Looks at the next segment of a sweep and rewrites it if it holds a dead record. False once the sweep
+    /// Looks at the next segment of a sweep and rewrites it if it holds a dead record. `None` once the sweep
     /// is done and its floor is in the manifest.
     pub fn sweep_next(&self, sweep: &mut Sweep, pace: &mut dyn FnMut(u64)) -> Result<Option<Compacted>> {
-        let sealed = self.log.segments().all();
-        while let Some(id) = sweep.next() {
-            let Some(segment) = sealed.iter().find(|segment| segment.id() == id) else {
-                // Compacted meanwhile, which looked at every record too.
-                sweep.pending.remove(&id);
-                continue;
-            };
-            if self.has_no_dead_record(segment)? {
-                sweep.pending.remove(&id);
+        if let Some(id) = sweep.next() {
+            let segment = self.log.segments().all().into_iter().find(|segment| segment.id() == id);
+            // If it is gone, it was compacted meanwhile, which looked at every record too.
+            if let Some(segment) = segment {
+                if !self.has_no_dead_record(&segment)? {
+                    return self.run(&[segment], Some(sweep), pace).map(Some);
+                }
                 pace(segment.record_bytes() / LOOK_COST);
-                continue;
             }
-            return self.run(&[Arc::clone(segment)], Some(sweep), pace).map(Some);
+            sweep.pending.remove(&id);
+            return Ok(Some(Compacted::default()));
         }
         let floor = sweep.floor_change();
         // Clean segments prove nothing about writes that are not durable yet.
@@ -380,6 +395,13 @@ impl Sweep {
             tombstone_floor: self.seqno,
         })
     }
+}
+
+/// A damaged segment is left alone from now on: its other keys stay readable, and copying it would have to
+/// leave something out (P6).
+fn damaged(segment: &Segment, offset: u64, what: &str) -> Error {
+    segment.exclude_from_compaction();
+    Error::corrupt(&segment.name(), offset, what)
 }
 
 /// After so many bytes `pace` is told.

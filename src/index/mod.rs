@@ -132,6 +132,14 @@ impl Index {
         Stripes { stripes: numbers.map(|number| Stripe { table: self.table.lock(number) }).collect() }
     }
 
+    /// Returns when whoever has a stripe locked now has unlocked it: a writer that appended before the call has
+    /// changed the index too. The caller has no stripe locked.
+    pub fn wait_for_writers(&self) {
+        for number in 0..STRIPE_COUNT {
+            drop(self.table.lock(number));
+        }
+    }
+
     /// Which stripe a hash belongs to: below [`STRIPE_COUNT`].
     #[inline]
     pub fn stripe_of(hash: u64) -> usize {

@@ -110,7 +110,9 @@ impl Inner {
         let sealed = self.sealed();
         let live_bytes = self.log.accounts().live_bytes();
         let dead_bytes: u64 = sealed.iter().map(|segment| reclaimable_bytes(segment, floor)).sum();
-        let guard_bytes: u64 = sealed.iter().map(|segment| segment.tombstone_bytes()).sum();
+        // Of tombstones that a sweep would set free; others count as dead already.
+        let guards = sealed.iter().filter(|segment| segment.seqno_max() > floor);
+        let guard_bytes: u64 = guards.map(|segment| segment.tombstone_bytes()).sum();
         // Half of what design.md allows (half of the live bytes), so that there is time to do it in.
         let slack_bytes = live_bytes / 4 + self.log.config().segment_bytes_first / 2;
         let is_urgent = dead_bytes > live_bytes / 3 + self.log.config().segment_bytes;
@@ -120,20 +122,34 @@ impl Inner {
             let inputs = self.worst(&sealed, floor);
             if inputs.is_empty() { None } else { Some(self.compact_inputs(&compactor, inputs, &mut sweep, &mut pace)?) }
         } else if sweep.is_some() || guard_bytes > live_bytes / 8 + self.log.config().segment_bytes_first / 4 {
-            let started = sweep.get_or_insert_with(|| Sweep::start(self.seqno_sealed(), &sealed));
-            let swept = compactor.sweep_next(started, &mut pace)?;
-            if swept.is_none() {
+            let started = sweep.get_or_insert_with(|| self.start_sweep());
+            if !started.is_useful(floor) {
                 *sweep = None;
+                return Ok(false);
             }
-            Some(swept.unwrap_or_default())
+            match compactor.sweep_next(started, &mut pace) {
+                Ok(Some(done)) => Some(done),
+                over => {
+                    // Also on an error: a segment may be excluded from now on, which the next sweep accounts for.
+                    *sweep = None;
+                    over?
+                }
+            }
         } else {
             None
         };
-        if let Some(done) = done {
-            self.count(&done);
+        if let Some(done) = &done {
+            self.count(done);
             self.judge_space();
         }
-        Ok(done.is_some_and(|done| done.segments > 0))
+        Ok(done.is_some())
+    }
+
+    /// A sweep over everything that is sealed now.
+    fn start_sweep(&self) -> Sweep {
+        // In this order: what is appended after the first look is not the sweep's business.
+        let seqno_next = self.log.seqno_next();
+        Sweep::start(&self.index, seqno_next, &self.log.segments().all())
     }
 
     fn count(&self, done: &Compacted) {
@@ -156,10 +172,8 @@ impl Inner {
                 Err(error) if error.status() == Status::NoSpace && inputs.len() > 1 => inputs.truncate(1),
                 Err(error) if error.status() == Status::NoSpace && self.log.release_reserve(&self.epochs)? => {}
                 Err(error) if error.status() == Status::Corrupt => {
-                    // Its other keys stay readable; copying it would have to leave something out (P6).
-                    for input in &inputs {
-                        input.exclude_from_compaction();
-                    }
+                    // The sweep goes without what is damaged: it must not end as if it had seen it.
+                    *sweep = None;
                     return Err(error);
                 }
                 result => return result,
@@ -173,25 +187,20 @@ impl Inner {
         all
     }
 
-    /// Every record up to this seqno is in a sealed segment.
-    fn seqno_sealed(&self) -> u64 {
-        let unsealed = self.log.segments().all().into_iter().filter(|segment| !segment.is_sealed());
-        let first = unsealed.map(|segment| segment.seqno_min()).filter(|seqno| *seqno != 0).min();
-        first.unwrap_or_else(|| self.log.seqno_next()) - 1
-    }
-
     /// The segments with the largest dead share, as many as one output segment can hold the rest of.
     fn worst(&self, sealed: &[Arc<Segment>], floor: u64) -> Vec<Arc<Segment>> {
-        let share =
-            |segment: &Arc<Segment>| reclaimable_bytes(segment, floor) as f64 / (segment.record_bytes().max(1)) as f64;
+        let share = |segment: &Arc<Segment>| match segment.record_bytes() {
+            // Without a record all of it goes.
+            0 => 1.0,
+            bytes => reclaimable_bytes(segment, floor) as f64 / bytes as f64,
+        };
         let mut sorted: Vec<_> = sealed.iter().map(|segment| (share(segment), segment)).collect();
         sorted.sort_by(|a, b| b.0.total_cmp(&a.0));
         let mut kept_bytes = 0;
         let mut inputs = Vec::new();
         for (share, segment) in sorted {
             kept_bytes += segment.record_bytes() - reclaimable_bytes(segment, floor).min(segment.record_bytes());
-            let is_worth_it = share > 0.1 || segment.record_bytes() == 0;
-            if !is_worth_it || (kept_bytes > self.log.config().segment_bytes && !inputs.is_empty()) {
+            if share <= 0.1 || (kept_bytes > self.log.config().segment_bytes && !inputs.is_empty()) {
                 break;
             }
             inputs.push(Arc::clone(segment));
@@ -219,7 +228,7 @@ impl Inner {
         self.log.rotate_active(&self.epochs)?;
         while self.log.seal_next()? {}
         let mut no_pace = |_| {};
-        let mut whole = Sweep::start(self.seqno_sealed(), &self.sealed());
+        let mut whole = self.start_sweep();
         loop {
             self.check_closing()?;
             let compactor = self.compactor();

@@ -8,6 +8,7 @@ mod crash;
 mod failures;
 mod format_doc;
 mod model;
+mod review;
 mod rules;
 mod threads;
 mod world;
