@@ -10,21 +10,19 @@
 use crate::epoch::Epochs;
 use crate::format::checkpoint::{self, Contents};
 use crate::index::Index;
-use crate::log::manifest::ManifestState;
+use crate::log::manifest::{CHECKPOINT_NAME_PREFIX, ManifestState, is_checkpoint_name};
 use crate::log::{Log, Segment};
 use crate::storage::{MapAccess, Storage};
 use std::io;
 use std::sync::Arc;
 
-const NAME_PREFIX: &str = "INDEX-";
-
 fn name(seqno_next: u64) -> String {
-    format!("{NAME_PREFIX}{seqno_next:020}")
+    format!("{CHECKPOINT_NAME_PREFIX}{seqno_next:020}")
 }
 
 /// Removes every checkpoint: from now on the log grows past them.
 pub fn remove_all(storage: &dyn Storage, names: &[String]) {
-    for name in names.iter().filter(|name| name.starts_with(NAME_PREFIX)) {
+    for name in names.iter().filter(|name| is_checkpoint_name(name)) {
         // One that stays is void: it does not fit the manifest any more.
         let _ = storage.remove(name);
     }

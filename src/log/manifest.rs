@@ -23,6 +23,8 @@ use std::sync::Arc;
 
 /// The manifest's name.
 pub const MANIFEST_NAME: &str = "MANIFEST";
+/// How the names of checkpoints begin; the seqno of 20 digits follows.
+pub const CHECKPOINT_NAME_PREFIX: &str = "INDEX-";
 const MANIFEST_NEW_NAME: &str = "MANIFEST.new";
 const ROOM_BYTES: u64 = 64 << 10;
 /// No manifest of a store of the largest size comes near.
@@ -338,5 +340,11 @@ pub fn is_own_name(name: &str) -> bool {
         || name == MANIFEST_NAME
         || name == MANIFEST_NEW_NAME
         || segment_id(name).is_some_and(|id| segment_name(id) == name)
-        || name.starts_with("INDEX-")
+        || is_checkpoint_name(name)
+}
+
+/// Whether a name is that of a checkpoint, and not just like one: what Larder did not write stays.
+pub fn is_checkpoint_name(name: &str) -> bool {
+    let digits = name.strip_prefix(CHECKPOINT_NAME_PREFIX);
+    digits.is_some_and(|digits| digits.len() == 20 && digits.bytes().all(|byte| byte.is_ascii_digit()))
 }
