@@ -119,7 +119,7 @@ fn recover_with_cuts(mut world: World, cut: u64, seed: u64) {
         return;
     }
     // Whatever it had done: another cut, or a kill.
-    if seed % 4 == 0 {
+    if seed.is_multiple_of(4) {
         world.kill()
     } else {
         world.cut_power(seed)

@@ -81,7 +81,10 @@ fn p3_in_mode_always_no_reader_sees_a_part_of_a_batch_that_another_sync_made_dur
 }
 
 /// A store with dead records in several sealed segments, and what it holds.
-fn worn(sim: &SimulatedStorage, sync: SyncMode) -> (Store, Vec<(Vec<u8>, Option<Vec<u8>>)>) {
+/// Keys, and the values that they should have.
+type Expected = Vec<(Vec<u8>, Option<Vec<u8>>)>;
+
+fn worn(sim: &SimulatedStorage, sync: SyncMode) -> (Store, Expected) {
     let store = open(sim, &small(sync));
     let value = |n: u64, round: u8| vec![round; 200 + n as usize];
     for round in 1..=3 {
