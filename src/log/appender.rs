@@ -436,17 +436,25 @@ impl Log {
     /// Notes in the log how far the expiry clock has come: a store to memory, which a kill leaves there.
     ///
     /// Readers call this, so it waits for nothing but other callers. A store has an unsealed segment to
-    /// note it in from its opening on, unless the disk was full then.
+    /// note it in from its opening on, unless the disk was full then: only in that case it is an edit of the
+    /// manifest, whose room is reserved.
     pub fn note_clock(&self, now_ms: u64) {
         if self.config.is_read_only {
             return;
         }
-        if let Some(segment) = &*self.clock_segment.lock()
-            && segment.clock_ms() < now_ms
         {
-            segment.store_clock(now_ms);
-            self.is_clock_unsynced.store(true, Ordering::Release);
+            let clock_segment = self.clock_segment.lock();
+            if let Some(segment) = &*clock_segment {
+                if segment.clock_ms() < now_ms {
+                    segment.store_clock(now_ms);
+                    self.is_clock_unsynced.store(true, Ordering::Release);
+                }
+                return;
+            }
         }
+        let change = Change::Advance { segment_id_next: 0, seqno_next: 0, clock_ms: now_ms, tombstone_floor: 0 };
+        // A failure is noted by `commit`; for want of room there is nowhere to note the clock.
+        let _ = self.commit(&[change]);
     }
 
     /// From now on the clock is noted in `segment`; what was noted before stays where it is until that
