@@ -129,13 +129,22 @@ impl Table {
     #[inline]
     unsafe fn page_unprotected<'g>(&self, stripe: usize, probe: Probe) -> Option<&'g Page> {
         // SAFETY: as the caller says.
-        let (slots, depth) = unsafe { self.directory_unprotected(stripe)? };
-        let slot = probe.prefix(depth) as usize;
-        let tagged = slots[slot / SLOTS_PER_LINE].0[slot % SLOTS_PER_LINE].load(Ordering::Acquire);
-        let page = untag_page(tagged);
+        let page = unsafe { self.page_pointer(stripe, probe)? };
         // SAFETY: every slot of a directory points to a page (T1) that was complete when the slot was
         // stored (T2; acquire) and that is not freed while the caller's guard or lock lasts (T3).
         Some(unsafe { &*page })
+    }
+
+    /// The page's pointer as it was stored. It may free the page; one that is made of a `&Page` may not.
+    ///
+    /// # Safety
+    /// As for [`Table::page_unprotected`].
+    #[inline]
+    unsafe fn page_pointer(&self, stripe: usize, probe: Probe) -> Option<*mut Page> {
+        // SAFETY: as the caller says.
+        let (slots, depth) = unsafe { self.directory_unprotected(stripe)? };
+        let slot = probe.prefix(depth) as usize;
+        Some(untag_page(slots[slot / SLOTS_PER_LINE].0[slot % SLOTS_PER_LINE].load(Ordering::Acquire)))
     }
 
     /// # Safety
@@ -158,7 +167,7 @@ impl Drop for Table {
         for stripe in 0..STRIPE_COUNT {
             let locked = self.lock(stripe);
             let mut pages = Vec::new();
-            locked.for_each_page(|page| pages.push(ptr::from_ref(page).cast_mut()));
+            locked.for_each_pointer(|page| pages.push(page));
             drop(locked);
             let tagged = self.directories[stripe].load(Ordering::Relaxed);
             // SAFETY: `&mut self` means no readers and no writers are left; each page stands once in
@@ -218,12 +227,19 @@ impl TableStripe<'_> {
 
     /// All pages in the order of their ranges.
     pub(super) fn for_each_page(&self, mut f: impl FnMut(&Page)) {
+        // SAFETY: the lock is held as long as `self` is borrowed, and pages are replaced by `&mut self` only.
+        self.for_each_pointer(|page| f(unsafe { &*page }));
+    }
+
+    fn for_each_pointer(&self, mut f: impl FnMut(*mut Page)) {
         let mut prefix = Some(0);
+        // SAFETY: we hold the lock.
         while let Some(window) = prefix
-            && let Some(page) = self.page(Probe { group: 0, window })
+            && let Some(page) = unsafe { self.table.page_pointer(self.stripe, Probe { group: 0, window }) }
         {
+            // SAFETY: as for `for_each_page`; it is `f` that frees it, if anybody.
+            prefix = window_after(unsafe { &*page }, window);
             f(page);
-            prefix = window_after(page, window);
         }
     }
 
@@ -309,9 +325,10 @@ impl TableStripe<'_> {
 
     /// Puts one page of the same depth, or two of the next, in the place of the page of `probe`.
     fn replace_page(&mut self, probe: Probe, pages: Vec<PageBox>) {
-        let Some(old) = self.page(probe) else { return };
-        let (old_depth, old_bytes) = (old.depth(), old.memory_bytes());
-        let old = ptr::from_ref(old).cast_mut();
+        // SAFETY: we hold the lock, and `old` is in its slots until it is replaced below.
+        let Some(old) = (unsafe { self.table.page_pointer(self.stripe, probe) }) else { return };
+        // SAFETY: as above.
+        let (old_depth, old_bytes) = unsafe { ((*old).depth(), (*old).memory_bytes()) };
         let depth_wanted = old_depth + pages.len().ilog2();
         self.deepen_directory(depth_wanted);
         let bytes: usize = pages.iter().map(|page| page.memory_bytes()).sum();
