@@ -104,9 +104,13 @@ fn contents(store: &Store) -> BTreeMap<Vec<u8>, (Vec<u8>, u64)> {
 
 /// Sets, deletes, expiries and batches in many segments, some of them compacted.
 fn varied_store(storage: &SimulatedStorage, sync: SyncMode) -> Store {
+    varied_store_with(storage, sync, &tuning())
+}
+
+fn varied_store_with(storage: &SimulatedStorage, sync: SyncMode, tuning: &Tuning) -> Store {
     storage.set_now_ms(NOW_MS);
     let options = Options { sync, segment_bytes: 16 << 10, compaction: CompactionMode::Manual, ..Options::default() };
-    let store = Store::open_in(Arc::new(storage.clone()), &options, &tuning()).unwrap();
+    let store = Store::open_in(Arc::new(storage.clone()), &options, tuning).unwrap();
     let key = |n: u64| format!("key-{n}").into_bytes();
     for n in 0..900_u64 {
         let ttl = if n % 7 == 0 { Ttl::Millis(DAY_MS + n) } else { Ttl::Forever };
@@ -207,8 +211,32 @@ fn a_stranger_reads_a_store_that_was_opened_again_and_met_a_failed_sync() {
 
 #[test]
 fn a_stranger_finds_every_live_record_through_the_checkpoint() {
+    let placed = entries_at_each_distance(u64::MAX, 0);
+    assert_eq!(placed.iter().sum::<usize>(), placed[0], "so few keys have room at home");
+}
+
+/// All in one stripe: its pages have several lines per group, and full ones among them.
+#[test]
+fn a_stranger_finds_the_entries_that_lie_away_from_home() {
+    let placed = entries_at_each_distance((1 << 58) - 1, 1500);
+    assert!(placed[..3].iter().all(|count| *count > 0), "{placed:?}");
+}
+
+/// Eight hashes for all keys: their lines are full, and the page too empty to grow.
+#[test]
+fn a_stranger_finds_the_entries_in_the_spill() {
+    let placed = entries_at_each_distance(3 << 56 | 1, 0);
+    assert!(placed[0] > 0 && placed[3] > placed[0], "{placed:?}");
+}
+
+/// Looks up every live record of a store with so many keys more through its checkpoint. How many of the index's entries lie at
+/// home, one line further, two lines further, and in the spill.
+fn entries_at_each_distance(hash_mask: u64, more_keys_count: u32) -> [usize; 4] {
     let storage = SimulatedStorage::new(4);
-    let store = varied_store(&storage, SyncMode::None);
+    let store = varied_store_with(&storage, SyncMode::None, &Tuning { hash_mask, ..tuning() });
+    for n in 0..more_keys_count {
+        store.set(&n.to_le_bytes(), b"").unwrap();
+    }
     store.close().unwrap();
     let files = files_of(&storage);
     let (manifest, segments) = stranger::segments(&files);
@@ -228,7 +256,7 @@ fn a_stranger_finds_every_live_record_through_the_checkpoint() {
             let is_newest =
                 segments.iter().flat_map(|s| &s.records).all(|r| r.key != record.key || r.seqno <= record.seqno);
             if record.kind == 1 && is_newest {
-                let hash = hasher.hash(&record.key);
+                let hash = hasher.hash(&record.key) & hash_mask;
                 let location = slot * (checkpoint.slot_bytes / 8) + record.offset as u64 / 8;
                 expected.push((hash >> 58, hash & 63, hash >> 35 & 0x7F_FFFF, location));
             }
@@ -239,4 +267,5 @@ fn a_stranger_finds_every_live_record_through_the_checkpoint() {
     expected.sort_unstable();
     assert_eq!(entries, expected);
     assert_eq!(expected.len(), contents.len());
+    checkpoint.placed
 }

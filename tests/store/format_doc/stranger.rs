@@ -294,7 +294,9 @@ pub struct Checkpoint {
     pub slot_bytes: u64,
     pub segments: Vec<Placed>,
     /// Stripe, group, window, location of each entry of the index.
-    pub entries: Vec<(u64, u64, u64, u64)>,
+    pub entries: Vec<Entry>,
+    /// How many of them lie at home, one line further, two lines further, and in the spill.
+    pub placed: [usize; 4],
 }
 
 pub fn checkpoint(bytes: &[u8], store_id: u64, seqno_next: u64) -> Checkpoint {
@@ -309,49 +311,73 @@ pub fn checkpoint(bytes: &[u8], store_id: u64, seqno_next: u64) -> Checkpoint {
     let word = |n: usize| reader.u64(64 + 8 * n);
     let (segment_count, expiry_count) = (word(3) as usize, word(4) as usize);
     assert_eq!(body_end, 64 + 8 * (5 + 8 * segment_count + 3 * expiry_count));
-    let placed = |n: usize| Placed { id: word(5 + 8 * n), end: word(6 + 8 * n), slot: word(7 + 8 * n) };
+    let segment = |n: usize| Placed { id: word(5 + 8 * n), end: word(6 + 8 * n), slot: word(7 + 8 * n) };
+    let (entries, placed) = image_entries(&bytes[body_end..]);
     Checkpoint {
         live_count: word(0),
         slot_bytes: word(2),
-        segments: (0..segment_count).map(placed).collect(),
-        entries: image_entries(&bytes[body_end..]),
+        segments: (0..segment_count).map(segment).collect(),
+        entries,
+        placed,
     }
 }
 
-fn image_entries(image: &[u8]) -> Vec<(u64, u64, u64, u64)> {
+type Entry = (u64, u64, u64, u64);
+
+fn image_entries(image: &[u8]) -> (Vec<Entry>, [usize; 4]) {
     let reader = Reader::new(image, 0, 0);
     assert_eq!(&image[..16], b"LARDERIX\x01\0\0\0\x06\x06\x17\x08");
     let foot = image.len() - 64;
     assert_eq!(&image[foot..foot + 8], b"XIREDRAL");
     let [page_count, entry_count, table_at, len] = [8, 16, 24, 32].map(|at| reader.u64(foot + at));
     assert_eq!((len as usize, (table_at + 24 * page_count) as usize), (image.len(), foot));
-    let mut entries = Vec::new();
+    let (mut entries, mut placed) = (Vec::new(), [0; 4]);
     for table in (0..page_count).map(|n| (table_at + 24 * n) as usize) {
         let (page, prefix) = (reader.u64(table) as usize, u64::from(reader.u32(table + 8)));
         let [stripe, depth, lines] = [12, 13, 14].map(|at| u64::from(image[table + at]));
         assert_eq!(u64::from(reader.u32(page + 8)), depth);
         assert_eq!(reader.u64(page + 16), u64::from(reader.u32(table + 16)));
         assert_eq!(reader.u64(page + 24), u64::from(reader.u32(table + 20)));
-        let word_count = 64 * lines as usize * 8;
-        for n in 0..word_count {
-            let word = reader.u64(page + 64 + 8 * n);
-            let (window, location) = (word >> 40 & 0x7F_FFFF, word & 0xFF_FFFF_FFFF);
-            if location != 0 {
-                let (group, line) = (n as u64 / 8 / lines, n as u64 / 8 % lines);
-                let mixed = (window * u64::from(0x9E37_79B1_u32 << 9)) & 0xFFFF_FFFF;
-                let home = (mixed * lines) >> 32;
-                assert!(line == home || line == (home + 1) % lines, "a line that is not the entry's");
-                assert_eq!(window >> (23 - depth), prefix, "a page that is not the entry's");
-                entries.push((stripe, group, window, location));
+        assert!((1..=7).contains(&lines) && page.is_multiple_of(64));
+        let line_count = 64 * lines as usize;
+        let (tags_at, lines_at) = (page + 64, page + 64 + 8 * line_count);
+        let spill = lines_at + 64 * line_count;
+        // What the tags have to be, from the entries alone.
+        let mut tags = vec![[0_u8; 8]; line_count];
+        let mixed = |window: u64| (window * u64::from(0x9E37_79B1_u32 << 9)) & 0xFFFF_FFFF;
+        let home = |window: u64| (mixed(window) * lines) >> 32;
+        let line_of = |group: u64, line: u64| (group * lines + line % lines) as usize;
+        for n in 0..8 * line_count {
+            let word = reader.u64(lines_at + 8 * n);
+            if word == 0 {
+                continue;
             }
+            let (window, location) = (word >> 40 & 0x7F_FFFF, word & 0xFF_FFFF_FFFF);
+            assert!(location != 0 && word >> 63 == 0);
+            let (group, line) = (n as u64 / 8 / lines, n as u64 / 8 % lines);
+            let home = home(window);
+            let distance = (line + lines - home) % lines;
+            assert!(distance <= 2, "a line that is not the entry's");
+            assert_eq!(window >> (23 - depth), prefix, "a page that is not the entry's");
+            tags[n / 8][n % 8] |= ((mixed(window) >> 9) as u8 & 0x7F).max(1);
+            if distance > 0 {
+                tags[line_of(group, home)][distance as usize - 1] |= 0x80;
+            }
+            placed[distance as usize] += 1;
+            entries.push((stripe, group, window, location));
         }
-        let spill = page + 64 + 8 * word_count;
         for at in (0..reader.u64(page + 24) as usize).map(|n| spill + 16 * n) {
-            let (tag, word) = (reader.u64(at), reader.u64(at + 8));
-            assert_eq!(tag >> 6, word >> 40 & 0x7F_FFFF);
-            entries.push((stripe, tag & 63, tag >> 6, word & 0xFF_FFFF_FFFF));
+            let (place, word) = (reader.u64(at), reader.u64(at + 8));
+            let (group, window) = (place & 63, place >> 6);
+            assert_eq!(window, word >> 40 & 0x7F_FFFF);
+            tags[line_of(group, home(window))][7] |= 0x80;
+            placed[3] += 1;
+            entries.push((stripe, group, window, word & 0xFF_FFFF_FFFF));
         }
+        assert_eq!(&image[tags_at..lines_at], tags.concat(), "tags that contradict the entries");
+        let end = spill + 16 * reader.u64(page + 24) as usize;
+        assert!(image[end..end.next_multiple_of(64)].iter().all(|byte| *byte == 0), "padding");
     }
     assert_eq!(entries.len() as u64, entry_count);
-    entries
+    (entries, placed)
 }
