@@ -333,12 +333,12 @@ impl<'a> Compactor<'a> {
             *sweep = done;
         }
         if let Some(output) = output {
-            output.set_sealed();
             output.punch_tail();
         }
         Ok(())
     }
 
+            output.set_sealed();
     /// Takes back what `switch` did: the inputs stay, the output goes.
     fn undo(&self, survivors: &[Survivor<'_>], switched: &[bool], output: &Arc<Segment>) -> Result<()> {
         let (segments, accounts) = (self.log.segments(), self.log.accounts());

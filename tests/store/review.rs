@@ -342,3 +342,28 @@ fn what_several_writers_left_is_there_after_a_kill_and_nothing_else() {
         }
     }
 }
+
+/// As a host with `ulimit -n 1024` and a store of 100 GiB.
+#[test]
+fn sealed_segments_take_no_file_descriptors() {
+    let scratch = Scratch::new();
+    let options = Options { segment_bytes: 64 << 10, ..small(SyncMode::None) };
+    let tuning = Tuning { segment_bytes_first: 64 << 10, ..tuning(false) };
+    let storage = |create| larder::storage::DiskStorage::open(scratch.path(), create, false).unwrap();
+    let directory = std::fs::canonicalize(scratch.path()).unwrap();
+    let open_count = || {
+        let links = std::fs::read_dir("/proc/self/fd").unwrap().filter_map(|entry| entry.ok()?.path().read_link().ok());
+        links.filter(|link| link.starts_with(&directory)).count()
+    };
+    let store = Store::open_in(Arc::new(storage(true)), &options, &tuning).unwrap();
+    for n in 0..60 {
+        store.set(&key(n), &[1; 30_000]).unwrap();
+        store.step_background().unwrap();
+    }
+    assert!(store.stats().unwrap().segments > 25);
+    assert!(open_count() < 10, "{}", open_count());
+    store.close().unwrap();
+    let store = Store::open_in(Arc::new(storage(false)), &options, &tuning).unwrap();
+    assert!(open_count() < 10, "{}", open_count());
+    assert_eq!(store.get(&key(7)).unwrap().unwrap().len(), 30_000);
+}
