@@ -367,3 +367,23 @@ fn sealed_segments_take_no_file_descriptors() {
     assert!(open_count() < 10, "{}", open_count());
     assert_eq!(store.get(&key(7)).unwrap().unwrap().len(), 30_000);
 }
+
+#[test]
+fn p6_a_kept_expiry_is_checked_before_it_is_written_once_more() {
+    let sim = SimulatedStorage::new(1);
+    let store = open(&sim, &small(SyncMode::None));
+    let hour = larder::store::SetOptions {
+        ttl: Ttl::Millis(3_600_000),
+        condition: larder::store::Condition::Always,
+        sync: false,
+    };
+    store.set_with(b"key", b"1", &hour).unwrap();
+    let segment = sim.names().into_iter().find(|name| sim.read_file(name).get(96..99) == Some(b"key")).unwrap();
+    sim.flip_bit(&segment, 64 + 24 + 5, 2);
+    let keep = larder::store::SetOptions { ttl: Ttl::Keep, ..hour };
+    assert_eq!(store.set_with(b"key", b"2", &keep).unwrap_err().status(), Status::Corrupt);
+    let ops = [BatchOp::Set { key: b"key", value: b"2", ttl: Ttl::Keep }];
+    assert_eq!(store.write(&ops, false).unwrap_err().status(), Status::Corrupt);
+    store.set(b"key", b"3").unwrap();
+    assert_eq!(store.get(b"key").unwrap().unwrap(), b"3");
+}
