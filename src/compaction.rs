@@ -189,6 +189,10 @@ impl<'a> Compactor<'a> {
         for input in inputs {
             self.log.retire_segment(self.epochs, input);
         }
+        // The files' room comes back with their maps, which the next run may need: two steps, if no reader stands
+        // in the way.
+        self.epochs.collect();
+        self.epochs.collect();
         let input_bytes = inputs.iter().map(|input| input.record_bytes()).sum();
         Ok(Compacted { segments: inputs.len() as u64, input_bytes, output_bytes })
     }
@@ -334,11 +338,11 @@ impl<'a> Compactor<'a> {
         }
         if let Some(output) = output {
             output.punch_tail();
+            output.set_sealed();
         }
         Ok(())
     }
 
-            output.set_sealed();
     /// Takes back what `switch` did: the inputs stay, the output goes.
     fn undo(&self, survivors: &[Survivor<'_>], switched: &[bool], output: &Arc<Segment>) -> Result<()> {
         let (segments, accounts) = (self.log.segments(), self.log.accounts());

@@ -343,6 +343,30 @@ fn what_several_writers_left_is_there_after_a_kill_and_nothing_else() {
     }
 }
 
+#[test]
+fn p5_on_a_full_disk_a_compaction_begins_where_it_can() {
+    let sim = SimulatedStorage::new(1);
+    let store = open(&sim, &small(SyncMode::None));
+    // The first segments are nearly all live, the last ones nearly all dead.
+    for n in 0..200 {
+        store.set(&key(n), &[1; 500]).unwrap();
+        if n % 30 == 0 {
+            store.set(&key(n), &[2; 500]).unwrap();
+        }
+    }
+    for n in 0..200 {
+        store.set(&key(1_000 + n % 3), &[3; 500]).unwrap();
+    }
+    store.step_background().unwrap();
+    sim.set_space(Some(sim.space_used()));
+    while store.set(&key(2_000), &[1; 100]).is_ok() {}
+    let before = store.stats().unwrap();
+    store.compact().unwrap();
+    let after = store.stats().unwrap();
+    assert!(after.dead_bytes < before.dead_bytes / 5, "{before:?}\n{after:?}");
+    store.set(&key(2_000), &[1; 100]).unwrap();
+}
+
 /// As a host with `ulimit -n 1024` and a store of 100 GiB.
 #[test]
 fn sealed_segments_take_no_file_descriptors() {
