@@ -375,11 +375,11 @@ impl Log {
         self.check_writable()?;
         self.sync_segment(&full, full.end())?;
         self.commit(&self.seal_changes(&full))?;
+        full.punch_tail();
         // Out of the list first: a failing sync stores to the heads of all in it, and a store to a sealed
         // segment's map is a fault.
         self.appender.lock().rotated.pop_front();
         full.set_sealed();
-        full.punch_tail();
         Ok(true)
     }
 

@@ -273,8 +273,11 @@ impl Log {
     /// unless there was simply no room: then the next open finds the old state for certain, else the old
     /// or the new one, and both need their files.
     pub fn commit(&self, changes: &[Change]) -> Result<()> {
+        let mut manifest = self.manifest.lock();
+        // With the lock held: who waited for an edit that failed must not write the next one, perhaps to a file
+        // whose name another has by now (R11).
         self.check_writable()?;
-        let result = self.manifest.lock().commit(changes);
+        let result = manifest.commit(changes);
         if let Err(error) = &result
             && error.status() != Status::NoSpace
         {

@@ -17,6 +17,7 @@ use crate::format::segment::{self as head, CLOCK_WORD, DURABLE_WORD, Durable, HE
 use crate::format::{FORMAT_VERSION, Seed};
 use crate::storage::{AppendMap, File, MapAccess, Storage};
 use parking_lot::Mutex;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// What file systems hand out and take back space by, at least.
@@ -41,7 +42,8 @@ pub struct Segment {
     id: u64,
     seed: Seed,
     map: AppendMap,
-    file: Box<dyn File>,
+    /// Until it is sealed: the map needs no descriptor, and those of the process are few. Held for a clone.
+    file: Mutex<Option<Arc<dyn File>>>,
     /// First slot of the address space; set once by `Segments::insert`.
     slot: AtomicU64,
     durable: AtomicU64,
@@ -141,7 +143,7 @@ impl Segment {
             id,
             seed: Seed::new(store_id, id),
             map,
-            file,
+            file: Mutex::new(Some(Arc::from(file))),
             slot: AtomicU64::new(u64::MAX),
             durable: AtomicU64::new(durable),
             sync_has_failed: Mutex::new(false),
@@ -223,6 +225,13 @@ impl Segment {
     pub(crate) fn set_sealed(&self) {
         self.map.protect();
         self.is_sealed.store(true, Ordering::Release);
+        *self.file.lock() = None;
+    }
+
+    /// The file, which a sealed segment has no use for any more.
+    fn file(&self) -> Result<Arc<dyn File>> {
+        let file = self.file.lock().clone();
+        file.ok_or_else(|| Error::new(Status::Panic, format!("{} is sealed and takes no changes", self.name())))
     }
 
     /// Whether a sync would make nothing below `end` durable that is not, nor the clock word.
@@ -247,7 +256,9 @@ impl Segment {
         let result = if *has_failed {
             Err(Error::new(Status::Io, format!("an earlier sync of {} has failed", self.name())))
         } else {
-            self.file.sync().map_err(|source| Error::new(Status::Io, format!("cannot sync {}: {source}", self.name())))
+            self.file()?
+                .sync()
+                .map_err(|source| Error::new(Status::Io, format!("cannot sync {}: {source}", self.name())))
         };
         *has_failed = result.is_err();
         if result.is_ok() && self.durable() < end {
@@ -296,17 +307,18 @@ impl Segment {
     /// after an earlier failure, pages that look clean may not be on the disk.
     pub fn rewrite_through(&self, end: u64) -> Result<()> {
         let failed = |source| Error::from_io(&format!("write {}", self.name()), &source);
+        let file = self.file()?;
         let Durable { end: mut offset, is_cut } = self.durable_word()?;
         while offset < end {
             let chunk_end = end.min(offset + REWRITE_CHUNK_BYTES);
             if let Some(bytes) = self.map.read(offset as usize..chunk_end as usize) {
                 // By way of a copy: the target is the very memory that the map shows.
                 let copy = bytes.to_vec();
-                self.file.write_at(&copy, offset).map_err(failed)?;
+                file.write_at(&copy, offset).map_err(failed)?;
             }
             offset = chunk_end;
         }
-        self.file.sync().map_err(|source| Error::from_io(&format!("sync {}", self.name()), &source))?;
+        file.sync().map_err(|source| Error::from_io(&format!("sync {}", self.name()), &source))?;
         // A cut stays one until the manifest has sealed the segment: recovery may begin again before (RC3).
         self.store_durable_word(end, is_cut);
         Ok(())
@@ -335,10 +347,11 @@ impl Segment {
         }
     }
 
-    /// Gives the room behind the records back to the file system. Failure costs only room.
+    /// Gives the room behind the records back to the file system, before the segment is sealed. Failure costs
+    /// only room.
     pub(crate) fn punch_tail(&self) {
         let end = self.end();
-        if self.file.punch_hole(end, self.file_len() - end).is_ok() {
+        if self.file().is_ok_and(|file| file.punch_hole(end, self.file_len() - end).is_ok()) {
             self.note_punched();
         }
     }

@@ -12,7 +12,7 @@ use crate::format::record::{self, Record};
 use crate::index::Location;
 use crate::slots::{SLOT_COUNT, Slots};
 use parking_lot::Mutex;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 const LOCATION_BITS: u32 = 40;
@@ -43,10 +43,64 @@ impl Located<'_> {
     }
 }
 
-/// Free slot numbers: those given back, and all from `next` on.
+/// Free slot numbers: runs of those given back, and all from `next` on.
+#[derive(Default)]
 struct FreeSlots {
-    single: BTreeSet<u64>,
+    /// First slot → count. No two runs touch, and none touches `next`.
+    runs: BTreeMap<u64, u64>,
     next: u64,
+}
+
+impl FreeSlots {
+    /// The first of `count` consecutive slots below `limit`, which are taken.
+    fn take(&mut self, count: u64, limit: u64) -> Option<u64> {
+        let run = self.runs.iter().find(|(_, free)| **free >= count).map(|(first, _)| *first);
+        let first = run.unwrap_or(self.next);
+        if first + count > limit {
+            return None;
+        }
+        self.take_at(first, count);
+        Some(first)
+    }
+
+    /// Takes exactly `first..first + count`, which are free.
+    fn take_at(&mut self, first: u64, count: u64) {
+        let (end, next) = (first + count, self.next);
+        if first >= next {
+            self.next = end;
+            if first > next {
+                self.runs.insert(next, first - next);
+            }
+            return;
+        }
+        if let Some((&run, &free)) = self.runs.range(..=first).next_back() {
+            self.runs.remove(&run);
+            if run < first {
+                self.runs.insert(run, first - run);
+            }
+            if end < run + free {
+                self.runs.insert(end, run + free - end);
+            }
+        }
+    }
+
+    /// Gives slots back; a run grows with its neighbours, so that long segments find room again.
+    fn give(&mut self, mut first: u64, mut count: u64) {
+        if let Some((&run, &free)) = self.runs.range(..first).next_back()
+            && run + free == first
+        {
+            self.runs.remove(&run);
+            (first, count) = (run, free + count);
+        }
+        if let Some(free) = self.runs.remove(&(first + count)) {
+            count += free;
+        }
+        if first + count == self.next {
+            self.next = first;
+        } else {
+            self.runs.insert(first, count);
+        }
+    }
 }
 
 /// All segments of a store.
@@ -65,7 +119,7 @@ impl Segments {
         Self {
             offset_bits,
             slots: Arc::new(Slots::new()),
-            free: Arc::new(Mutex::new(FreeSlots { single: BTreeSet::new(), next: 0 })),
+            free: Arc::new(Mutex::new(FreeSlots::default())),
             list: Mutex::new(BTreeMap::new()),
         }
     }
@@ -87,26 +141,13 @@ impl Segments {
             let mut free = self.free.lock();
             match slot {
                 Some(slot) => {
-                    let next = free.next;
-                    free.single.extend(next..slot);
-                    for taken in slot..slot + count {
-                        free.single.remove(&taken);
-                    }
-                    free.next = next.max(slot + count);
+                    free.take_at(slot, count);
                     slot
                 }
-                None if count == 1 && !free.single.is_empty() => free.single.pop_first().unwrap_or_default(),
-                None => {
-                    if free.next + count > slot_limit {
-                        return Err(Error::new(
-                            Status::NoSpace,
-                            format!("the store has reached its {} segments' worth of addresses", slot_limit),
-                        ));
-                    }
-                    let first = free.next;
-                    free.next += count;
-                    first
-                }
+                None => free.take(count, slot_limit).ok_or_else(|| {
+                    let message = format!("the store has reached its {slot_limit} segments' worth of addresses");
+                    Error::new(Status::NoSpace, message)
+                })?,
             }
         };
         segment.set_slot(first);
@@ -123,7 +164,7 @@ impl Segments {
         let (first, count) = (segment.slot(), self.slots_of(segment));
         let free = Arc::clone(&self.free);
         self.slots.remove_later(epochs, first as usize, count as usize, move || {
-            free.lock().single.extend(first..first + count);
+            free.lock().give(first, count);
         });
     }
 
@@ -177,5 +218,43 @@ impl Segments {
     /// Bytes that all segments' files reserve.
     pub fn file_bytes(&self) -> u64 {
         self.list.lock().values().map(|segment| segment.disk_bytes()).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_segments_that_take_several_slots_are_used_again() {
+        let mut free = FreeSlots::default();
+        let mut held = std::collections::VecDeque::new();
+        // Segments of all lengths come and go: the space does not wear out.
+        for n in 0..10_000_u64 {
+            let count = 1 + n * 7 % 5;
+            let first = free.take(count, 200).expect("at most 10 of 5 slots are held");
+            for (other, other_count) in &held {
+                assert!(first + count <= *other || other + other_count <= first, "taken twice");
+            }
+            held.push_back((first, count));
+            if held.len() == 10 {
+                let (first, count) = held.remove((n % 10) as usize).unwrap();
+                free.give(first, count);
+            }
+        }
+        held.into_iter().for_each(|(first, count)| free.give(first, count));
+        assert_eq!((free.next, free.runs.len()), (0, 0));
+    }
+
+    #[test]
+    fn places_that_a_checkpoint_knows_are_taken_in_any_order() {
+        let mut free = FreeSlots::default();
+        for (first, count) in [(8, 2), (0, 1), (3, 2), (1, 1)] {
+            free.take_at(first, count);
+        }
+        assert_eq!(free.take(3, 100), Some(5));
+        assert_eq!(free.take(2, 100), Some(10));
+        assert_eq!(free.take(1, 100), Some(2));
+        assert_eq!(free.take(1, 12), None);
     }
 }

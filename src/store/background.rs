@@ -129,8 +129,10 @@ impl Inner {
             }
             match compactor.sweep_next(started, &mut pace) {
                 Ok(Some(done)) => Some(done),
+                // When there is room it goes on.
+                Err(error) if error.status() == Status::NoSpace => return Err(error),
                 over => {
-                    // Also on an error: a segment may be excluded from now on, which the next sweep accounts for.
+                    // Also on damage: that segment is excluded from now on, which the next sweep accounts for.
                     *sweep = None;
                     over?
                 }
@@ -228,16 +230,29 @@ impl Inner {
         self.log.rotate_active(&self.epochs)?;
         while self.log.seal_next()? {}
         let mut no_pace = |_| {};
-        let mut whole = self.start_sweep();
-        loop {
+        *sweep = Some(self.start_sweep());
+        while let Some(started) = sweep.as_mut() {
             self.check_closing()?;
             let compactor = self.compactor();
-            match compactor.sweep_next(&mut whole, &mut no_pace)? {
-                Some(done) => self.count(&done),
-                None => break,
+            match compactor.sweep_next(started, &mut no_pace) {
+                Ok(Some(done)) => self.count(&done),
+                Ok(None) => *sweep = None,
+                Err(error) if error.status() == Status::NoSpace => {
+                    // First what leaves least to copy, whatever its turn.
+                    let floor = self.log.with_manifest(|manifest| manifest.state().tombstone_floor);
+                    let inputs: Vec<_> = self.worst(&self.sealed(), floor).into_iter().take(1).collect();
+                    if inputs.is_empty() {
+                        return Err(error);
+                    }
+                    let done = self.compact_inputs(&compactor, inputs, &mut sweep, &mut no_pace)?;
+                    self.count(&done);
+                }
+                Err(error) => {
+                    *sweep = None;
+                    return Err(error);
+                }
             }
         }
-        *sweep = None;
         let floor = self.log.with_manifest(|manifest| manifest.state().tombstone_floor);
         let limit_bytes = self.log.config().segment_bytes;
         let mut inputs: Vec<Arc<Segment>> = Vec::new();

@@ -51,6 +51,18 @@ impl Inner {
         }
     }
 
+    /// The expiry that `Ttl::Keep` takes over from the live version. It is written once more: damage must not
+    /// get into a record with a new checksum.
+    fn kept_expiry(&self, ttl: Ttl, live: Option<&Version<'_>>) -> Result<u64> {
+        match live {
+            Some(version) if ttl == Ttl::Keep => {
+                version.located.verify()?;
+                Ok(version.located.record.head.expires_at_ms)
+            }
+            _ => Ok(0),
+        }
+    }
+
     /// The entry of `key`, with its stripe locked: settled or not, live or not.
     fn present<'g>(
         &self,
@@ -191,8 +203,7 @@ impl Inner {
             self.settle_observed(present.as_ref())?;
             return Ok(refusal);
         }
-        let expires_at_ms =
-            self.expires_at_ms(options.ttl, live.map_or(0, |version| version.located.record.head.expires_at_ms))?;
+        let expires_at_ms = self.expires_at_ms(options.ttl, self.kept_expiry(options.ttl, live)?)?;
         let append = Append { kind: Kind::Set, key, value, expires_at_ms };
         let version = self.write_one(guard, stripe, hash, present.as_ref(), &append, options.sync)?;
         self.counters.sets.fetch_add(1, Ordering::Relaxed);
@@ -271,8 +282,7 @@ impl Inner {
                         Some(expires_at_ms) => *expires_at_ms,
                         None if ttl == Ttl::Keep => {
                             let version = self.present(guard, stripes.stripe(*hash), key, *hash);
-                            let live = version.as_ref().filter(|version| self.is_live(version));
-                            live.map_or(0, |version| version.located.record.head.expires_at_ms)
+                            self.kept_expiry(ttl, version.as_ref().filter(|version| self.is_live(version)))?
                         }
                         None => 0,
                     };

@@ -342,3 +342,72 @@ fn what_several_writers_left_is_there_after_a_kill_and_nothing_else() {
         }
     }
 }
+
+#[test]
+fn p5_on_a_full_disk_a_compaction_begins_where_it_can() {
+    let sim = SimulatedStorage::new(1);
+    let store = open(&sim, &small(SyncMode::None));
+    // The first segments are nearly all live, the last ones nearly all dead.
+    for n in 0..200 {
+        store.set(&key(n), &[1; 500]).unwrap();
+        if n % 30 == 0 {
+            store.set(&key(n), &[2; 500]).unwrap();
+        }
+    }
+    for n in 0..200 {
+        store.set(&key(1_000 + n % 3), &[3; 500]).unwrap();
+    }
+    store.step_background().unwrap();
+    sim.set_space(Some(sim.space_used()));
+    while store.set(&key(2_000), &[1; 100]).is_ok() {}
+    let before = store.stats().unwrap();
+    store.compact().unwrap();
+    let after = store.stats().unwrap();
+    assert!(after.dead_bytes < before.dead_bytes / 5, "{before:?}\n{after:?}");
+    store.set(&key(2_000), &[1; 100]).unwrap();
+}
+
+/// As a host with `ulimit -n 1024` and a store of 100 GiB.
+#[test]
+fn sealed_segments_take_no_file_descriptors() {
+    let scratch = Scratch::new();
+    let options = Options { segment_bytes: 64 << 10, ..small(SyncMode::None) };
+    let tuning = Tuning { segment_bytes_first: 64 << 10, ..tuning(false) };
+    let storage = |create| larder::storage::DiskStorage::open(scratch.path(), create, false).unwrap();
+    let directory = std::fs::canonicalize(scratch.path()).unwrap();
+    let open_count = || {
+        let links = std::fs::read_dir("/proc/self/fd").unwrap().filter_map(|entry| entry.ok()?.path().read_link().ok());
+        links.filter(|link| link.starts_with(&directory)).count()
+    };
+    let store = Store::open_in(Arc::new(storage(true)), &options, &tuning).unwrap();
+    for n in 0..60 {
+        store.set(&key(n), &[1; 30_000]).unwrap();
+        store.step_background().unwrap();
+    }
+    assert!(store.stats().unwrap().segments > 25);
+    assert!(open_count() < 10, "{}", open_count());
+    store.close().unwrap();
+    let store = Store::open_in(Arc::new(storage(false)), &options, &tuning).unwrap();
+    assert!(open_count() < 10, "{}", open_count());
+    assert_eq!(store.get(&key(7)).unwrap().unwrap().len(), 30_000);
+}
+
+#[test]
+fn p6_a_kept_expiry_is_checked_before_it_is_written_once_more() {
+    let sim = SimulatedStorage::new(1);
+    let store = open(&sim, &small(SyncMode::None));
+    let hour = larder::store::SetOptions {
+        ttl: Ttl::Millis(3_600_000),
+        condition: larder::store::Condition::Always,
+        sync: false,
+    };
+    store.set_with(b"key", b"1", &hour).unwrap();
+    let segment = sim.names().into_iter().find(|name| sim.read_file(name).get(96..99) == Some(b"key")).unwrap();
+    sim.flip_bit(&segment, 64 + 24 + 5, 2);
+    let keep = larder::store::SetOptions { ttl: Ttl::Keep, ..hour };
+    assert_eq!(store.set_with(b"key", b"2", &keep).unwrap_err().status(), Status::Corrupt);
+    let ops = [BatchOp::Set { key: b"key", value: b"2", ttl: Ttl::Keep }];
+    assert_eq!(store.write(&ops, false).unwrap_err().status(), Status::Corrupt);
+    store.set(b"key", b"3").unwrap();
+    assert_eq!(store.get(b"key").unwrap().unwrap(), b"3");
+}
