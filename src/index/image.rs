@@ -23,7 +23,9 @@ use super::arena::Arena;
 use super::entry::{
     DEPTH_MAX, EMPTY, GROUP_BITS, GROUP_COUNT, Location, Probe, STRIPE_BITS, WINDOW_BITS, location_of, stripe_of,
 };
-use super::page::{LINE_WORDS, LINES_MAX, Page, PageBox, SPILLED, body_len, displaced, distances, line_at};
+use super::layout::{LINE_WORDS, LINES_MAX, SPILLED, body_len, displaced, distances, line_at};
+use super::page::Page;
+use super::page_box::PageBox;
 use super::table::{STRIPE_COUNT, Table, TableStripe};
 use crate::epoch::Epochs;
 use std::io::{self, Write};

@@ -19,11 +19,13 @@
 mod arena;
 mod entry;
 mod image;
+mod layout;
 #[cfg(all(test, loom))]
 mod models;
 #[cfg(all(test, not(loom)))]
 mod naive;
 mod page;
+mod page_box;
 mod spill;
 mod table;
 #[cfg(all(test, not(loom)))]

@@ -28,39 +28,15 @@
 
 use super::arena::{self, Arena};
 use super::entry::{EMPTY, GROUP_COUNT, Location, Probe, location_of};
+use super::layout::{
+    FLAGS, LINE_WORDS, LINES_MAX, SPILL_FIRST, SPILLED, body_len, bytes_equal, displaced, distances, line_at,
+    lines_capacity, tag_lines,
+};
+use super::page_box::PageBox;
 use super::spill::{Spill, SpillSlot};
 use crate::sync::{AtomicPtr, AtomicU64, Ordering};
-use std::mem::ManuallyDrop;
-use std::ops::{Deref, Range};
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
-
-/// Words in a line: one cache line.
-pub(super) const LINE_WORDS: usize = if cfg!(loom) { 2 } else { 8 };
-/// Lines per group of a stripe's first page.
-pub(super) const LINES_FIRST: usize = if cfg!(loom) { 2 } else { 1 };
-/// Lines per group after a split.
-pub(super) const LINES_SPLIT: usize = if cfg!(loom) { 2 } else { 4 };
-/// Lines per group of the largest page.
-pub(super) const LINES_MAX: usize = if cfg!(loom) { 2 } else { 7 };
-/// Entries in the spill above which a page grows, if it is not too empty for that.
-pub(super) const SPILL_FIRST: usize = if cfg!(loom) { 1 } else { 16 };
-
-/// How many lines away from its home an entry may lie.
-const REACH: usize = 2;
-
-/// The flags among a line's tags: eighth bits of bytes.
-pub(super) const fn displaced(distance: usize) -> u64 {
-    0x80 << (8 * (distance - 1))
-}
-pub(super) const SPILLED: u64 = 1 << 63;
-const FLAGS: u64 = displaced(1) | displaced(2) | SPILLED;
-const _: () = assert!(REACH == 2 && FLAGS & TAGS == 0);
-
-/// Each byte's lowest bit, for those bytes that stand for a word.
-const BYTES: u64 = 0x0101_0101_0101_0101 >> (64 - 8 * LINE_WORDS);
-/// Each byte's tag.
-const TAGS: u64 = BYTES * 0x7F;
 
 /// See the top of the file. Made by [`Page::new`] only, so its length is always whole groups.
 #[repr(C)]
@@ -261,6 +237,11 @@ impl Page {
         NonNull::new(old)
     }
 
+    /// Leaves the page without its spill, which came from a box. For a page that has no readers.
+    pub(super) fn take_spill(&self) -> Option<NonNull<Spill>> {
+        NonNull::new(self.head.spill.swap(ptr::null_mut(), Ordering::AcqRel))
+    }
+
     pub(super) fn depth(&self) -> u32 {
         self.head.depth
     }
@@ -409,7 +390,8 @@ impl Page {
         self.tags(line).store(if on { tags | flag } else { tags & !flag }, Ordering::Release);
     }
 
-    fn insert_in_spill(&self, probe: Probe, location: Location) -> Result<(), Full> {
+    /// Puts an entry in a free slot of the spill, if there is one.
+    pub(super) fn insert_in_spill(&self, probe: Probe, location: Location) -> Result<(), Full> {
         let Some(slot) = self.spill().and_then(Spill::free_slot) else { return Err(Full) };
         // P3: the flag first, here too.
         self.set_flag(self.home(probe), SPILLED, true);
@@ -449,69 +431,6 @@ impl Page {
     }
 }
 
-/// Owns a page, as a box would, but without a box's claim to be the only way to it: readers may still be
-/// there when it is retired.
-pub(super) struct PageBox {
-    page: NonNull<Page>,
-    arena: Arc<Arena>,
-}
-
-// SAFETY: a page is atomics, which any thread may use and free; the arena is shared.
-unsafe impl Send for PageBox {}
-
-impl PageBox {
-    /// # Safety
-    /// The page was made by `Page::new` with this arena, and nothing else will free it.
-    pub(super) unsafe fn from_raw(page: *mut Page, arena: Arc<Arena>) -> Self {
-        // SAFETY: pages are never at null.
-        PageBox { page: unsafe { NonNull::new_unchecked(page) }, arena }
-    }
-
-    /// Puts an entry in the spill of a page that nobody else sees yet, however long that gets.
-    pub(super) fn spill_alone(&mut self, probe: Probe, location: Location) {
-        while self.insert_in_spill(probe, location) == Err(Full) {
-            if let Some(old) = self.enlarge_spill() {
-                // SAFETY: from a box, and whoever has a `PageBox` to itself has the only way to the page.
-                drop(unsafe { Box::from_raw(old.as_ptr()) });
-            }
-        }
-    }
-
-    /// Gives the page up; [`PageBox::from_raw`] takes it back.
-    pub(super) fn into_raw(self) -> *mut Page {
-        let page = self.page.as_ptr();
-        let mut this = ManuallyDrop::new(self);
-        // SAFETY: the arena is dropped once, here, and `this` never is.
-        unsafe { ptr::drop_in_place(&raw mut this.arena) };
-        page
-    }
-}
-
-impl Deref for PageBox {
-    type Target = Page;
-
-    fn deref(&self) -> &Page {
-        // SAFETY: a page, complete, and ours to free (`from_raw`).
-        unsafe { self.page.as_ref() }
-    }
-}
-
-impl Drop for PageBox {
-    fn drop(&mut self) {
-        let spill = self.head.spill.load(Ordering::Relaxed);
-        let bytes = size_of_val(&**self);
-        // SAFETY: a page that is dropped has no readers. The spill is null or from a box (`enlarge_spill`);
-        // the page is from this arena with this size (`Page::new`), and `self` was what would free it.
-        unsafe {
-            if !spill.is_null() {
-                drop(Box::from_raw(spill));
-            }
-            ptr::drop_in_place(self.page.as_ptr());
-            self.arena.free(self.page.cast(), bytes);
-        }
-    }
-}
-
 /// Where an entry lies.
 enum Place<'a> {
     /// In this line, so far from home, at this word.
@@ -545,26 +464,6 @@ impl OneWriter for AtomicU64 {
     }
 }
 
-/// The line that is so far from a probe's home, around its group.
-#[inline]
-pub(super) fn line_at(probe: Probe, distance: usize, lines_per_group: usize) -> usize {
-    let line = probe.line(lines_per_group) + distance;
-    probe.group * lines_per_group + if line < lines_per_group { line } else { line - lines_per_group }
-}
-
-/// How far from its home an entry may lie: 0 first.
-pub(super) fn distances(lines_per_group: usize) -> Range<usize> {
-    0..lines_per_group.min(REACH + 1)
-}
-
-/// The highest bit of each byte whose tag is this, and no other bit.
-#[inline]
-fn bytes_equal(tags: u64, tag: u8) -> u64 {
-    let different = (tags & TAGS) ^ (BYTES * u64::from(tag));
-    // No byte exceeds 0x7F, so adding 0x7F carries into its highest bit unless it is 0, and not beyond.
-    !(different + TAGS) & (BYTES << 7)
-}
-
 /// Brings a cache line near, where that can be said.
 #[inline]
 fn prefetch_line<T>(target: &T) {
@@ -576,25 +475,6 @@ fn prefetch_line<T>(target: &T) {
     }
     #[cfg(not(all(target_arch = "x86_64", not(miri), not(loom))))]
     let _ = target;
-}
-
-/// Lines of tags.
-const fn tag_lines(lines_per_group: usize) -> usize {
-    GROUP_COUNT * lines_per_group / LINE_WORDS
-}
-
-/// Lines of tags and of entries: a multiple of what it is for one line per group.
-pub(super) const fn body_len(lines_per_group: usize) -> usize {
-    if cfg!(loom) {
-        // One group of two lines: a line of tags, and those two. Other sizes do not occur in models.
-        return lines_per_group * 2;
-    }
-    tag_lines(lines_per_group) + GROUP_COUNT * lines_per_group
-}
-
-/// Entries that a page's lines have room for.
-pub(super) const fn lines_capacity(lines_per_group: usize) -> usize {
-    GROUP_COUNT * lines_per_group * LINE_WORDS
 }
 
 const fn page_bytes(lines_per_group: usize) -> usize {

@@ -76,6 +76,14 @@ impl Spill {
     }
 }
 
+/// So that a test notices a reader who comes too late.
+#[cfg(test)]
+impl Drop for Spill {
+    fn drop(&mut self) {
+        self.slots.iter().for_each(SpillSlot::clear);
+    }
+}
+
 impl SpillSlot {
     pub(super) fn fill(&self, probe: Probe, location: Location) {
         self.probe.store(probe.number(), Ordering::Release);

@@ -23,7 +23,9 @@
 
 use super::arena::Arena;
 use super::entry::{DEPTH_MAX, Location, Probe, STRIPE_BITS, WINDOW_BITS, hashes_of_prefix};
-use super::page::{Full, LINES_FIRST, LINES_MAX, LINES_SPLIT, Page, PageBox, SPILL_FIRST, lines_capacity};
+use super::layout::{LINES_FIRST, LINES_MAX, LINES_SPLIT, SPILL_FIRST, lines_capacity};
+use super::page::{Full, Page};
+use super::page_box::PageBox;
 use crate::epoch::{EpochGuard, Epochs};
 use crate::sync::{AtomicPtr, AtomicU64, Mutex, MutexGuard, Ordering};
 use std::ptr;

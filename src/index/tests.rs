@@ -27,6 +27,11 @@ fn hash_of(key: u64, bits: u32) -> u64 {
     mix(mix(key) >> (64 - bits))
 }
 
+/// A hash of a key that falls into one of two stripes: few keys make many pages, of unequal depth.
+fn hash_in_two_stripes(key: u64) -> u64 {
+    mix(key) & (u64::MAX >> 5)
+}
+
 /// Every bit of the result depends on every bit of the number.
 fn mix(mut number: u64) -> u64 {
     number = number.wrapping_add(0x9E37_79B9_7F4A_7C15);

@@ -8,7 +8,7 @@ const DURATION: Duration = Duration::from_millis(600);
 
 /// Keys in `0..stable` are inserted first and only ever replaced; the rest come and go, so that pages
 /// fill, spill, grow and split around the stable ones, from a small index each round.
-fn readers_never_miss(bits: u32, stable: u64, passing: u64) {
+fn readers_never_miss(hash_of: fn(u64) -> u64, stable: u64, passing: u64) {
     let end = Instant::now() + DURATION;
     let mut rounds = 0u64;
     let finds = AtomicU64::new(0);
@@ -16,7 +16,7 @@ fn readers_never_miss(bits: u32, stable: u64, passing: u64) {
         rounds += 1;
         let (epochs, index) = new_index();
         for key in 0..stable {
-            index.lock(hash_of(key, bits)).insert(hash_of(key, bits), location(key, 0));
+            index.lock(hash_of(key)).insert(hash_of(key), location(key, 0));
         }
         let done = AtomicBool::new(false);
         std::thread::scope(|scope| {
@@ -27,7 +27,16 @@ fn readers_never_miss(bits: u32, stable: u64, passing: u64) {
                     while !done.load(Ordering::Relaxed) {
                         let key = random.below(stable);
                         let guard = epochs.enter();
-                        let (hash, is_match) = (hash_of(key, bits), |found| key_of(found) == key);
+                        // Now and then a reader stops in the middle, with its guard, until the page it
+                        // is on was replaced.
+                        let mut stops = random.below(16) == 0;
+                        let is_match = |found| {
+                            if std::mem::take(&mut stops) {
+                                std::thread::yield_now();
+                            }
+                            key_of(found) == key
+                        };
+                        let hash = hash_of(key);
                         let found = if random.below(2) == 0 {
                             index.find(&guard, hash, is_match)
                         } else {
@@ -56,7 +65,7 @@ fn readers_never_miss(bits: u32, stable: u64, passing: u64) {
                             break;
                         }
                         let i = own(&mut random, passing);
-                        let hash = hash_of(stable + i, bits);
+                        let hash = hash_of(stable + i);
                         let entry = location(stable + i, 0);
                         match std::mem::replace(&mut live[i as usize], step % 8 != 0) {
                             false if step % 8 != 0 => index.lock(hash).insert(hash, entry),
@@ -71,7 +80,7 @@ fn readers_never_miss(bits: u32, stable: u64, passing: u64) {
                         let key = own(&mut random, stable);
                         let version = &mut versions[key as usize];
                         let (old, new) = (location(key, *version), location(key, *version + 1));
-                        assert!(index.lock(hash_of(key, bits)).replace(hash_of(key, bits), old, new));
+                        assert!(index.lock(hash_of(key)).replace(hash_of(key), old, new));
                         *version += 1;
                     }
                 })
@@ -82,17 +91,18 @@ fn readers_never_miss(bits: u32, stable: u64, passing: u64) {
         epochs.drain();
         assert_eq!(epochs.retired_count(), 0);
     }
-    assert!(finds.load(Ordering::Relaxed) > 1000);
+    assert!(finds.load(Ordering::Relaxed) > 0);
 }
 
 #[test]
 fn readers_never_miss_a_key_that_stays_while_pages_grow_and_split() {
-    readers_never_miss(64, 20_000, 400_000);
+    readers_never_miss(hash_in_two_stripes, 20_000, 400_000);
 }
 
 #[test]
-fn readers_never_miss_a_key_that_stays_in_one_crowded_page() {
-    // Ten bits: every hash has its crowd, so lines overflow and spill all the time.
-    readers_never_miss(10, 4_000, 20_000);
-    readers_never_miss(4, 200, 1_000);
+fn readers_never_miss_a_key_that_stays_in_crowded_lines() {
+    // Few bits: every hash has its crowd, so there are many candidates, and lines overflow all the time.
+    readers_never_miss(|key| hash_of(key, 14), 8_000, 100_000);
+    readers_never_miss(|key| hash_of(key, 10), 4_000, 20_000);
+    readers_never_miss(|key| hash_of(key, 4), 200, 1_000);
 }
