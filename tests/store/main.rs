@@ -5,6 +5,7 @@
 
 mod basics;
 mod crash;
+mod damage;
 mod failures;
 mod format_doc;
 mod model;
