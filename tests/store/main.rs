@@ -10,6 +10,7 @@ mod failures;
 mod format_doc;
 mod model;
 mod review;
+mod regressions;
 mod rules;
 mod threads;
 mod world;

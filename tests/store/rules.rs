@@ -99,28 +99,37 @@ fn r1_tombstones_go_once_nothing_older_is_left() {
     assert_eq!(stats.dead_bytes, 0, "{stats:?}");
 }
 
+/// The segment that holds `pattern`, which is found in one only.
+fn segment_with(sim: &SimulatedStorage, pattern: &[u8]) -> String {
+    let names = sim.names().into_iter().filter(|name| name.ends_with(".seg"));
+    let mut found = names.filter(|name| sim.read_file(name).windows(pattern.len()).any(|window| window == pattern));
+    let name = found.next().unwrap();
+    assert_eq!(found.next(), None, "more than one segment holds it");
+    name
+}
+
 #[test]
-fn r2_order_is_the_seqno_not_the_file() {
+fn r2_order_is_the_seqno_not_the_file_and_copies_keep_seqno_and_expiry() {
+    const OLDER: &[u8] = b"the older value, which compaction copies";
+    const NEWER: &[u8] = b"the newer value, written after that";
     let mut sim = SimulatedStorage::new(2);
     let store = open(&sim, SyncMode::None);
-    store.set(b"a", b"1").unwrap();
-    let kept = store.set(b"kept", b"x").unwrap();
+    let version = store.set(b"kept", b"x").unwrap();
     set_ttl(&store, b"lasting", b"x", 50_000);
     let expires_at_ms = store.view(b"lasting").unwrap().unwrap().expires_at_ms();
-    store.set(b"live", &[1; 2_500]).unwrap();
-    store.del(b"a").unwrap();
+    store.set(b"a", OLDER).unwrap();
     for n in 0..9 {
         store.set(b"churn", &[n; 900]).unwrap();
     }
-    let named_before = sim.names();
-    settle(&store);
-    assert!(store.stats().unwrap().compactions > 0);
-    let newest = sim.names().into_iter().rfind(|name| name.ends_with(".seg") && !named_before.contains(name)).unwrap();
-    // Into a segment with a smaller number than the one that the tombstone was copied to.
-    store.set(b"a", b"2").unwrap();
+    // The next segment is made before the compaction's output, and used after it.
+    while store.step_background().unwrap() {}
+    store.compact().unwrap();
+    store.set(b"a", NEWER).unwrap();
+    let (older, newer) = (segment_with(&sim, OLDER), segment_with(&sim, NEWER));
+    assert!(newer < older, "{newer} does not come before {older}, so the test shows nothing");
     let check = |store: &Store| {
-        assert_eq!(get(store, b"a"), Some(b"2".to_vec()), "files: {newest} holds the older tombstone");
-        assert_eq!(store.view(b"kept").unwrap().unwrap().version(), kept);
+        assert_eq!(get(store, b"a").as_deref(), Some(NEWER));
+        assert_eq!(store.view(b"kept").unwrap().unwrap().version(), version);
         assert_eq!(store.view(b"lasting").unwrap().unwrap().expires_at_ms(), expires_at_ms);
     };
     check(&store);
@@ -136,9 +145,11 @@ fn r2_order_is_the_seqno_not_the_file() {
 #[test]
 fn r3_an_expired_key_never_returns_though_the_clock_steps_back_over_restarts() {
     for sync in [SyncMode::Always, SyncMode::None] {
-        for how in 0..6 {
+        for how in 0..14 {
             let mut sim = SimulatedStorage::new(3);
             let mut store = open(&sim, sync);
+            // So that the segment of the key is not worth compacting, which would end the key for good.
+            store.set(b"live", &[1; 3_700]).unwrap();
             if how == 5 {
                 // No segment is open for writing after a recovery.
                 store.set(b"first", b"1").unwrap();
@@ -148,6 +159,7 @@ fn r3_an_expired_key_never_returns_though_the_clock_steps_back_over_restarts() {
             } else {
                 set_ttl(&store, b"k", b"v", 100);
             }
+            store.sync().unwrap();
             sim.advance_ms(1_000);
             assert_eq!(get(&store, b"k"), None);
             match how {
@@ -162,14 +174,15 @@ fn r3_an_expired_key_never_returns_though_the_clock_steps_back_over_restarts() {
                     kill(&mut sim, store);
                 }
                 3 => {
-                    store.sync().unwrap();
-                    sim = sim.crash(3);
-                    drop(store);
-                }
-                _ => {
                     kill(&mut sim, store);
                     let again = open(&sim, sync);
                     kill(&mut sim, again);
+                }
+                _ => {
+                    // Nothing was written since the last sync but the clock.
+                    store.sync().unwrap();
+                    sim = sim.crash(how);
+                    drop(store);
                 }
             }
             sim.advance_ms(-50_000);
