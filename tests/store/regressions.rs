@@ -49,6 +49,8 @@ fn bitcask_82_and_rosedb_258_a_deleted_key_does_not_return_after_a_partial_merge
     let mut store = open(&sim);
     store.set(b"k", b"old").unwrap();
     store.set(b"stays", &[1; 3_500]).unwrap();
+    // Does not fit there any more, so what comes next is in another segment.
+    store.set(b"churn", &[0; 900]).unwrap();
     store.del(b"k").unwrap();
     for _ in 0..4 {
         churn(&store, 15);
@@ -122,6 +124,8 @@ fn scylla_9534_an_older_value_does_not_return_once_the_expired_one_is_compacted_
     let mut store = open(&sim);
     store.set(b"k", b"older, for ever").unwrap();
     store.set(b"stays", &[1; 3_500]).unwrap();
+    // Does not fit there any more, so what comes next is in another segment.
+    store.set(b"churn", &[0; 900]).unwrap();
     set_ttl(&store, b"k", b"newer, for a while", 100);
     churn(&store, 10);
     sim.advance_ms(10_000);

@@ -3,11 +3,12 @@
 
 use crate::world::{small_options, small_tuning};
 use larder::storage::sim::CallKind;
-use larder::storage::{SimulatedStorage, Storage};
+use larder::storage::{File, LockError, LockGuard, MapAccess, SimulatedStorage, Storage};
 use larder::store::{BatchOp, Condition, SetOptions, Ttl};
 use larder::{Error, Options, Status, Store, SyncMode};
-use std::sync::Arc;
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 fn open_with(sim: &SimulatedStorage, options: &Options) -> Result<Store, Error> {
     Store::open_in(Arc::new(sim.clone()), options, &small_tuning(u64::MAX))
@@ -54,6 +55,8 @@ fn guard_outlives_compaction(guard: impl Fn(&SimulatedStorage, &Store)) {
     store.set(b"victim", b"old").unwrap();
     store.set(b"live 1", &[1; 1_900]).unwrap();
     store.set(b"live 2", &[2; 1_900]).unwrap();
+    // Does not fit there any more, so what comes next is in another segment.
+    store.set(b"churn", &[0; 900]).unwrap();
     guard(&sim, &store);
     for n in 0..12 {
         store.set(b"churn", &[n; 900]).unwrap();
@@ -203,6 +206,106 @@ fn r4_the_sweep_for_expired_records_leaves_a_newer_value_alone() {
     store.step_background().unwrap();
     assert_eq!(store.stats().unwrap().expired, 1, "only the other key is over");
     assert_eq!(get(&store, b"k"), Some(b"new".to_vec()));
+}
+
+/// A directory that, once, does something in the middle of a call: when the next file is made.
+struct Interrupted {
+    sim: SimulatedStorage,
+    at_create: Arc<Mutex<Option<Interruption>>>,
+}
+
+type Interruption = Box<dyn FnOnce() + Send>;
+
+impl Storage for Interrupted {
+    fn create(&self, name: &str) -> io::Result<Box<dyn File>> {
+        let interruption = self.at_create.lock().unwrap().take();
+        if let Some(interruption) = interruption {
+            interruption();
+        }
+        self.sim.create(name)
+    }
+
+    fn describe(&self) -> String {
+        self.sim.describe()
+    }
+
+    fn list(&self) -> io::Result<Vec<String>> {
+        self.sim.list()
+    }
+
+    fn open(&self, name: &str, access: MapAccess) -> io::Result<Box<dyn File>> {
+        self.sim.open(name, access)
+    }
+
+    fn rename(&self, source: &str, target: &str) -> io::Result<()> {
+        self.sim.rename(source, target)
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.sim.remove(name)
+    }
+
+    fn sync_directory(&self) -> io::Result<()> {
+        self.sim.sync_directory()
+    }
+
+    fn lock(&self) -> Result<Box<dyn LockGuard>, LockError> {
+        self.sim.lock()
+    }
+
+    fn probe_lock(&self) -> Result<(), LockError> {
+        self.sim.probe_lock()
+    }
+
+    fn now_ms(&self) -> u64 {
+        self.sim.now_ms()
+    }
+
+    fn random_u64(&self) -> u64 {
+        self.sim.random_u64()
+    }
+}
+
+#[test]
+fn r4_what_is_written_while_compaction_copies_is_not_overwritten_by_the_copy() {
+    for sync in [SyncMode::Always, SyncMode::None] {
+        let sim = SimulatedStorage::new(4);
+        let at_create = Arc::new(Mutex::new(None::<Interruption>));
+        let storage = Interrupted { sim: sim.clone(), at_create: Arc::clone(&at_create) };
+        let options = small_options(sync, 4096);
+        let store = Arc::new(Store::open_in(Arc::new(storage), &options, &small_tuning(u64::MAX)).unwrap());
+        for key in [b"set", b"del", b"exp"] {
+            store.set(key, b"old").unwrap();
+        }
+        for n in 0..16 {
+            store.set(b"churn", &[n; 900]).unwrap();
+        }
+        // The next segment is there, so the first file that a compaction makes is its output.
+        while store.step_background().unwrap() {}
+        for n in 0..3 {
+            store.set(b"churn", &[n; 900]).unwrap();
+        }
+        // The compaction has looked at every record, and is about to copy those that it found live.
+        let writer = Arc::clone(&store);
+        *at_create.lock().unwrap() = Some(Box::new(move || {
+            writer.set(b"set", b"new").unwrap();
+            writer.del(b"del").unwrap();
+            assert!(writer.expire(b"exp", Some(1)).unwrap());
+        }));
+        store.compact().unwrap();
+        assert!(at_create.lock().unwrap().is_none(), "the compaction made no output");
+        sim.advance_ms(1_000);
+        let check = |store: &Store| {
+            assert_eq!(get(store, b"set"), Some(b"new".to_vec()));
+            assert_eq!(get(store, b"del"), None);
+            assert_eq!(get(store, b"exp"), None);
+        };
+        check(&store);
+        store.compact().unwrap();
+        check(&store);
+        let next = sim.kill();
+        check(&open(&next, sync));
+    }
 }
 
 #[test]
