@@ -5,9 +5,11 @@
 
 mod basics;
 mod crash;
+mod damage;
 mod failures;
 mod format_doc;
 mod model;
+mod regressions;
 mod review;
 mod rules;
 mod threads;

@@ -3,11 +3,12 @@
 
 use crate::world::{small_options, small_tuning};
 use larder::storage::sim::CallKind;
-use larder::storage::{SimulatedStorage, Storage};
+use larder::storage::{File, LockError, LockGuard, MapAccess, SimulatedStorage, Storage};
 use larder::store::{BatchOp, Condition, SetOptions, Ttl};
-use larder::{Error, Options, Status, Store, SyncMode};
-use std::sync::Arc;
+use larder::{CompactionMode, Error, Options, Status, Store, SyncMode};
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 fn open_with(sim: &SimulatedStorage, options: &Options) -> Result<Store, Error> {
     Store::open_in(Arc::new(sim.clone()), options, &small_tuning(u64::MAX))
@@ -54,6 +55,8 @@ fn guard_outlives_compaction(guard: impl Fn(&SimulatedStorage, &Store)) {
     store.set(b"victim", b"old").unwrap();
     store.set(b"live 1", &[1; 1_900]).unwrap();
     store.set(b"live 2", &[2; 1_900]).unwrap();
+    // Does not fit there any more, so what comes next is in another segment.
+    store.set(b"churn", &[0; 900]).unwrap();
     guard(&sim, &store);
     for n in 0..12 {
         store.set(b"churn", &[n; 900]).unwrap();
@@ -99,46 +102,63 @@ fn r1_tombstones_go_once_nothing_older_is_left() {
     assert_eq!(stats.dead_bytes, 0, "{stats:?}");
 }
 
+/// The segment that holds `pattern`, which is found in one only.
+fn segment_with(sim: &SimulatedStorage, pattern: &[u8]) -> String {
+    let names = sim.names().into_iter().filter(|name| name.ends_with(".seg"));
+    let mut found = names.filter(|name| sim.read_file(name).windows(pattern.len()).any(|window| window == pattern));
+    let name = found.next().unwrap();
+    assert_eq!(found.next(), None, "more than one segment holds it");
+    name
+}
+
 #[test]
-fn r2_order_is_the_seqno_not_the_file() {
+fn r2_order_is_the_seqno_not_the_file_and_copies_keep_seqno_and_expiry() {
+    const OLDER: &[u8] = b"the older value, which compaction copies";
+    const NEWER: &[u8] = b"the newer value, written after that";
+    let options = Options { compaction: CompactionMode::Manual, ..small_options(SyncMode::None, 4096) };
     let mut sim = SimulatedStorage::new(2);
-    let store = open(&sim, SyncMode::None);
-    store.set(b"a", b"1").unwrap();
-    let kept = store.set(b"kept", b"x").unwrap();
+    let store = open_with(&sim, &options).unwrap();
+    let version = store.set(b"kept", b"x").unwrap();
     set_ttl(&store, b"lasting", b"x", 50_000);
     let expires_at_ms = store.view(b"lasting").unwrap().unwrap().expires_at_ms();
-    store.set(b"live", &[1; 2_500]).unwrap();
-    store.del(b"a").unwrap();
+    store.set(b"a", OLDER).unwrap();
     for n in 0..9 {
         store.set(b"churn", &[n; 900]).unwrap();
     }
-    let named_before = sim.names();
-    settle(&store);
-    assert!(store.stats().unwrap().compactions > 0);
-    let newest = sim.names().into_iter().rfind(|name| name.ends_with(".seg") && !named_before.contains(name)).unwrap();
-    // Into a segment with a smaller number than the one that the tombstone was copied to.
-    store.set(b"a", b"2").unwrap();
+    // The next segment is made before the compaction's output, and used after it.
+    store.step_background().unwrap();
+    store.compact().unwrap();
+    store.set(b"a", NEWER).unwrap();
+    for n in 0..9 {
+        store.set(b"churn", &[n; 900]).unwrap();
+    }
+    // Sealed, both of them: then they are read again in the order of their numbers.
+    store.step_background().unwrap();
+    let (older, newer) = (segment_with(&sim, OLDER), segment_with(&sim, NEWER));
+    assert!(newer < older, "{newer} does not come before {older}, so the test shows nothing");
     let check = |store: &Store| {
-        assert_eq!(get(store, b"a"), Some(b"2".to_vec()), "files: {newest} holds the older tombstone");
-        assert_eq!(store.view(b"kept").unwrap().unwrap().version(), kept);
+        assert_eq!(get(store, b"a").as_deref(), Some(NEWER));
+        assert_eq!(store.view(b"kept").unwrap().unwrap().version(), version);
         assert_eq!(store.view(b"lasting").unwrap().unwrap().expires_at_ms(), expires_at_ms);
     };
     check(&store);
     kill(&mut sim, store);
-    let store = open(&sim, SyncMode::None);
+    let store = open_with(&sim, &options).unwrap();
     check(&store);
     store.compact().unwrap();
     check(&store);
     kill(&mut sim, store);
-    check(&open(&sim, SyncMode::None));
+    check(&open_with(&sim, &options).unwrap());
 }
 
 #[test]
 fn r3_an_expired_key_never_returns_though_the_clock_steps_back_over_restarts() {
     for sync in [SyncMode::Always, SyncMode::None] {
-        for how in 0..6 {
+        for how in 0..14 {
             let mut sim = SimulatedStorage::new(3);
             let mut store = open(&sim, sync);
+            // So that the segment of the key is not worth compacting, which would end the key for good.
+            store.set(b"live", &[1; 3_700]).unwrap();
             if how == 5 {
                 // No segment is open for writing after a recovery.
                 store.set(b"first", b"1").unwrap();
@@ -148,6 +168,7 @@ fn r3_an_expired_key_never_returns_though_the_clock_steps_back_over_restarts() {
             } else {
                 set_ttl(&store, b"k", b"v", 100);
             }
+            store.sync().unwrap();
             sim.advance_ms(1_000);
             assert_eq!(get(&store, b"k"), None);
             match how {
@@ -162,14 +183,15 @@ fn r3_an_expired_key_never_returns_though_the_clock_steps_back_over_restarts() {
                     kill(&mut sim, store);
                 }
                 3 => {
-                    store.sync().unwrap();
-                    sim = sim.crash(3);
-                    drop(store);
-                }
-                _ => {
                     kill(&mut sim, store);
                     let again = open(&sim, sync);
                     kill(&mut sim, again);
+                }
+                _ => {
+                    // Nothing was written since the last sync but the clock.
+                    store.sync().unwrap();
+                    sim = sim.crash(how);
+                    drop(store);
                 }
             }
             sim.advance_ms(-50_000);
@@ -190,6 +212,103 @@ fn r4_the_sweep_for_expired_records_leaves_a_newer_value_alone() {
     store.step_background().unwrap();
     assert_eq!(store.stats().unwrap().expired, 1, "only the other key is over");
     assert_eq!(get(&store, b"k"), Some(b"new".to_vec()));
+}
+
+/// A directory that, once, does something in the middle of a call: when the next file is made.
+struct Interrupted {
+    sim: SimulatedStorage,
+    at_create: Arc<Mutex<Option<Interruption>>>,
+}
+
+type Interruption = Box<dyn FnOnce() + Send>;
+
+impl Storage for Interrupted {
+    fn create(&self, name: &str) -> io::Result<Box<dyn File>> {
+        let interruption = self.at_create.lock().unwrap().take();
+        if let Some(interruption) = interruption {
+            interruption();
+        }
+        self.sim.create(name)
+    }
+
+    fn describe(&self) -> String {
+        self.sim.describe()
+    }
+
+    fn list(&self) -> io::Result<Vec<String>> {
+        self.sim.list()
+    }
+
+    fn open(&self, name: &str, access: MapAccess) -> io::Result<Box<dyn File>> {
+        self.sim.open(name, access)
+    }
+
+    fn rename(&self, source: &str, target: &str) -> io::Result<()> {
+        self.sim.rename(source, target)
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.sim.remove(name)
+    }
+
+    fn sync_directory(&self) -> io::Result<()> {
+        self.sim.sync_directory()
+    }
+
+    fn lock(&self) -> Result<Box<dyn LockGuard>, LockError> {
+        self.sim.lock()
+    }
+
+    fn probe_lock(&self) -> Result<(), LockError> {
+        self.sim.probe_lock()
+    }
+
+    fn now_ms(&self) -> u64 {
+        self.sim.now_ms()
+    }
+
+    fn random_u64(&self) -> u64 {
+        self.sim.random_u64()
+    }
+}
+
+#[test]
+fn r4_what_is_written_while_compaction_copies_is_not_overwritten_by_the_copy() {
+    for sync in [SyncMode::Always, SyncMode::None] {
+        let sim = SimulatedStorage::new(4);
+        let at_create = Arc::new(Mutex::new(None::<Interruption>));
+        let storage = Interrupted { sim: sim.clone(), at_create: Arc::clone(&at_create) };
+        let options = Options { compaction: CompactionMode::Manual, ..small_options(sync, 4096) };
+        let store = Arc::new(Store::open_in(Arc::new(storage), &options, &small_tuning(u64::MAX)).unwrap());
+        for key in [b"set", b"del", b"exp"] {
+            store.set(key, b"old").unwrap();
+        }
+        for n in 0..16 {
+            store.set(b"churn", &[n; 900]).unwrap();
+        }
+        // The next segment is there, so the first file that a compaction makes is its output.
+        store.step_background().unwrap();
+        // The compaction has looked at every record, and is about to copy those that it found live.
+        let writer = Arc::clone(&store);
+        *at_create.lock().unwrap() = Some(Box::new(move || {
+            writer.set(b"set", b"new").unwrap();
+            writer.del(b"del").unwrap();
+            assert!(writer.expire(b"exp", Some(1)).unwrap());
+        }));
+        store.compact().unwrap();
+        assert!(at_create.lock().unwrap().is_none(), "the compaction made no output");
+        sim.advance_ms(1_000);
+        let check = |store: &Store| {
+            assert_eq!(get(store, b"set"), Some(b"new".to_vec()));
+            assert_eq!(get(store, b"del"), None);
+            assert_eq!(get(store, b"exp"), None);
+        };
+        check(&store);
+        store.compact().unwrap();
+        check(&store);
+        let next = sim.kill();
+        check(&open(&next, sync));
+    }
 }
 
 #[test]
@@ -483,12 +602,18 @@ fn r11_after_the_first_failed_sync_no_write_is_acknowledged_though_a_retry_would
 
 #[test]
 fn r12_a_write_that_fails_changes_nothing_for_readers_nor_for_the_next_open() {
-    for is_killed in [true, false] {
+    for case in 0..6 {
+        let is_killed = case % 2 == 0;
         let mut sim = SimulatedStorage::new(12);
         let store = open(&sim, SyncMode::Always);
         store.set(b"k", b"1").unwrap();
         sim.fail_kind(CallKind::Sync, 1, 5);
-        store.set(b"k", b"2").unwrap_err();
+        match case / 2 {
+            0 => drop(store.set(b"k", b"2").unwrap_err()),
+            1 => drop(store.set(b"new", b"2").unwrap_err()),
+            _ => drop(store.del(b"k").unwrap_err()),
+        }
+        assert_eq!(get(&store, b"new"), None);
         assert_eq!(get(&store, b"k"), Some(b"1".to_vec()));
         assert_eq!(store.len().unwrap(), 1);
         if is_killed {
@@ -498,6 +623,7 @@ fn r12_a_write_that_fails_changes_nothing_for_readers_nor_for_the_next_open() {
         }
         let store = open(&sim, SyncMode::Always);
         assert_eq!(get(&store, b"k"), Some(b"1".to_vec()), "a write that failed is back");
+        assert_eq!(get(&store, b"new"), None, "a write that failed is back");
     }
     // Also for want of room: nothing was appended.
     let mut sim = SimulatedStorage::new(12);

@@ -948,13 +948,15 @@ impl World {
         let differing = |other: &&State| other.iter().filter(|(key, entry)| state.get(key) != Some(entry)).count();
         self.oracle.len_slack = self.oracle.len_slack.max(alike.iter().map(differing).max().unwrap_or(0));
         self.oracle.clock.high = bounds.high;
-        for (key, entry) in &state {
-            if shown[usize::from(*key)].is_none() {
+        self.oracle.history = vec![state];
+        // An open makes durable what it finds, the clock as far as it was noted before: what these reads were
+        // told is noted only now.
+        self.oracle.mark_durable();
+        for (key, entry) in self.oracle.state().clone() {
+            if shown[usize::from(key)].is_none() {
                 self.oracle.was_over(entry.expires_at_ms);
             }
         }
-        self.oracle.history = vec![state];
-        self.oracle.mark_durable();
         self.check_all();
     }
 }
