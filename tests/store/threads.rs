@@ -86,3 +86,27 @@ impl Random {
         self.next() % limit
     }
 }
+
+/// What `make tsan` proves with that the sanitizer is on; without the variable, which only that sets, nothing races.
+#[test]
+fn a_race_is_found_where_there_is_one() {
+    struct Racy(std::cell::UnsafeCell<u64>);
+    // SAFETY: none, and that is the point: two threads write to it without any order.
+    unsafe impl Sync for Racy {}
+    if std::env::var_os("LARDER_TEST_RACE").is_none() {
+        return;
+    }
+    let racy = &Racy(std::cell::UnsafeCell::new(0));
+    let both = std::sync::Barrier::new(2);
+    let write = || {
+        both.wait();
+        for n in 0..1_000 {
+            // SAFETY: in bounds and alive; not exclusive, on purpose.
+            unsafe { *racy.0.get() = std::hint::black_box(n) };
+        }
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(write);
+        scope.spawn(write);
+    });
+}
