@@ -215,11 +215,11 @@ fn a_flipped_bit_anywhere_is_never_part_of_an_answer() {
         let is_authority = |name: &str| name != "LOCK" && !name.starts_with("INDEX-");
         for (name, bytes) in subject.files.iter().filter(|(name, _)| is_authority(name)) {
             let used = subject.used(name);
-            for at in 0..bytes.len() {
+            for (at, byte) in bytes.iter().enumerate() {
                 let bits: &[usize] = match at {
                     0..64 => &[0, 1, 2, 3, 4, 5, 6, 7],
                     // The long value is all alike.
-                    _ if at < used && (bytes[at] != 3 || at % 16 == 0) => &[at % 8],
+                    _ if at < used && (*byte != 3 || at % 16 == 0) => &[at % 8],
                     _ if at % 509 == 0 => &[3],
                     _ => continue,
                 };
