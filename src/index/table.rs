@@ -233,10 +233,10 @@ impl TableStripe<'_> {
 
     fn for_each_pointer(&self, mut f: impl FnMut(*mut Page)) {
         let mut prefix = Some(0);
-        // SAFETY: we hold the lock.
-        while let Some(window) = prefix
-            && let Some(page) = unsafe { self.table.page_pointer(self.stripe, Probe { group: 0, window }) }
-        {
+        while let Some(window) = prefix {
+            // SAFETY: we hold the lock.
+            let page = unsafe { self.table.page_pointer(self.stripe, Probe { group: 0, window }) };
+            let Some(page) = page else { return };
             // SAFETY: as for `for_each_page`; it is `f` that frees it, if anybody.
             prefix = window_after(unsafe { &*page }, window);
             f(page);
