@@ -284,6 +284,20 @@ fn the_write_whose_sync_fails_changes_nothing_and_no_later_one_is_acknowledged()
 }
 
 #[test]
+fn a_failed_sync_of_the_directory_is_a_failed_sync() {
+    let mut world = world(SyncMode::None);
+    world.apply(&set(1, 1, 30)).unwrap();
+    world.sim.fail_kind(CallKind::SyncDirectory, 1, EIO);
+    // Larger than any segment that is there.
+    let error = world.apply(&set(1, 2, 9_000)).unwrap_err();
+    assert_eq!(error.status(), Status::Io, "{error}");
+    assert_eq!(world.apply(&set(1, 3, 30)).unwrap_err().status(), Status::ReadOnly);
+    world.check_after_failure(false);
+    world.apply(&Op::Kill).unwrap();
+    world.apply(&set(1, 4, 30)).unwrap();
+}
+
+#[test]
 fn what_was_acknowledged_before_a_failed_sync_stays_through_a_reopen_in_the_same_boot_and_a_power_cut() {
     for seed in 0..40 {
         let mut world = world(SyncMode::None);
