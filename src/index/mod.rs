@@ -1,10 +1,10 @@
 //! The index: from a key's hash to the location of its record, all in memory.
 //!
-//! Extendible hashing over pages of some 16 to 28 KiB. A find takes no lock and writes nothing: a
-//! directory slot leads to a page, the hash to one cache line of eight entries, and the entries whose
-//! hash bits agree are candidates that the caller compares in the log. A writer locks the key's stripe.
-//! A page grows or splits alone, so growth never pauses anyone but the writers of one stripe, and them
-//! for the copying of one page.
+//! Extendible hashing over pages of some 18 to 32 KiB. A find takes no lock and writes nothing: a
+//! directory slot leads to a page, the hash to a word of tags and one cache line of eight entries, and the
+//! entries whose hash bits agree are candidates that the caller compares in the log. A writer locks the
+//! key's stripe. A page grows or splits alone, so growth never pauses anyone but the writers of one stripe,
+//! and them for the copying of one page.
 //!
 //! Not here: records, keys, files, sequence numbers. What a location leads to is the caller's; the index
 //! only promises that a find under a guard returns what was true at some moment of the call.
@@ -12,7 +12,8 @@
 //! Hashes should be well spread over all 64 bits. Where they are not (many keys with one hash) nothing
 //! breaks, but entries that cannot be told apart are searched one by one.
 //!
-//! The layout is in `entry` (bits), `page` (lines) and `table` (directories), the invariants there too.
+//! The layout is in `entry` (bits), `layout` and `page` (lines) and `table` (directories), the invariants
+//! there too; why it is so, in `docs/decisions/0010-index.md`.
 //!
 //! Locks: one per stripe of hashes; several at once only by [`Index::lock_many`], in rising order.
 
