@@ -163,6 +163,15 @@ impl Manifest {
         Ok(Self { storage, head, state, file, file_len, end, number_next: 2 })
     }
 
+    /// Makes the manifest of a store whose files are there and durable: from then on the directory is that store.
+    pub fn create_with(storage: &dyn Storage, head: ManifestHead, changes: &[Change]) -> Result<()> {
+        let mut state = ManifestState::new();
+        for change in changes {
+            assert!(state.apply(change), "a change of a new manifest contradicts those before it: {change:?}");
+        }
+        write_new(storage, &head, &state).map(|_| ())
+    }
+
     /// Whether the directory has a manifest.
     pub fn exists(names: &[String]) -> bool {
         names.iter().any(|name| name == MANIFEST_NAME)

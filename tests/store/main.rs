@@ -12,5 +12,6 @@ mod model;
 mod regressions;
 mod review;
 mod rules;
+mod salvage;
 mod threads;
 mod world;
