@@ -110,6 +110,15 @@ class StatsStruct(ctypes.Structure):
     _fields_ = [("struct_size", c_uint32), ("reserved", c_uint32)] + [(name, c_uint64) for name in STATS_FIELDS]
 
 
+REPORT_FIELDS = ("segments", "records", "keys", "bytes", "losses", "lost_bytes", "has_whole_manifest")
+
+
+class ReportStruct(ctypes.Structure):
+    """`larder_salvage_report`."""
+
+    _fields_ = [("struct_size", c_uint32), ("reserved", c_uint32)] + [(name, c_uint64) for name in REPORT_FIELDS]
+
+
 _E, _SIZE, _OUT = POINTER(ErrorStruct), POINTER(c_size_t), POINTER(c_void_p)
 _KEY = [c_void_p, c_char_p, c_size_t]
 
@@ -132,6 +141,7 @@ SIGNATURES = {
     "larder_compact": (c_int32, [c_void_p, _E]),
     "larder_verify": (c_int32, [c_void_p, POINTER(c_uint64), _E]),
     "larder_stats_get": (c_int32, [c_void_p, POINTER(StatsStruct), _E]),
+    "larder_salvage": (c_int32, [c_char_p, c_char_p, c_void_p, POINTER(ReportStruct), _OUT, _SIZE, _E]),
     "larder_cursor_open": (c_int32, [c_void_p, c_char_p, c_size_t, _OUT, _E]),
     "larder_cursor_next": (c_int32, [c_void_p, _OUT, _SIZE, _OUT, _SIZE, _E]),
     "larder_cursor_close": (None, [c_void_p]),
@@ -212,6 +222,28 @@ def open(location, *, library=None, **options):
     Options are the library's, by name: sync="none", read_only=True, create=False, segment_size="1MiB" …
     """
     return Store(location, library or _default_library(), options)
+
+
+def salvage(source, target, *, library=None, **options):
+    """Writes what is intact in the store in `source` into a new store in `target`.
+
+    Returns the report's figures by name, and the damaged places as a list of lines (larder.h has their form).
+    """
+    library = library or _default_library()
+    error, wanted = ErrorStruct(), library.larder_options_new()
+    report, losses, losses_len = ReportStruct(struct_size=ctypes.sizeof(ReportStruct)), c_void_p(), c_size_t()
+    try:
+        for name, value in options.items():
+            _check(library.larder_options_set(wanted, _text(name), _option(value), error), error)
+        arguments = _text(source), _text(target), wanted, byref(report), byref(losses), byref(losses_len), error
+        _check(library.larder_salvage(*arguments), error)
+    finally:
+        library.larder_options_free(wanted)
+    try:
+        lines = ctypes.string_at(losses, losses_len.value).decode().splitlines()
+    finally:
+        library.larder_free(losses)
+    return {name: getattr(report, name) for name in REPORT_FIELDS}, lines
 
 
 def version():

@@ -197,6 +197,25 @@ class WholeStore(StoreTest):
         self.db.verify()
         self.assertEqual(dict(self.db.items()), before)
 
+    def test_salvage_recovers_all_but_the_damaged_record(self):
+        for n in range(50):
+            self.db[b"key %d" % n] = bytes([n]) * 300
+        target = os.path.join(self.scratch, "target")
+        self.raises(larder.Busy, 102, larder.salvage, self.location, target)
+        self.db.close()
+        for name in os.listdir(self.location):
+            with open(os.path.join(self.location, name), "r+b") as file:
+                content = file.read()
+                if bytes([7]) * 300 in content:
+                    file.seek(content.index(bytes([7]) * 300))
+                    file.write(b"x")
+        report, losses = larder.salvage(self.location, target)
+        self.assertEqual((report["keys"], report["losses"], report["has_whole_manifest"]), (49, 1, 1))
+        self.assertEqual(len(losses), 1)
+        self.assertIn('\t"key 7"\t-\t', losses[0])
+        with larder.open(target) as salvaged:
+            self.assertEqual(sorted(salvaged), sorted(b"key %d" % n for n in range(50) if n != 7))
+
     def test_use_after_close_and_a_second_close_are_errors(self):
         self.db.close()
         for call in (self.db.close, self.db.sync, self.db.compact, self.db.stats, self.db.__len__):
@@ -343,6 +362,8 @@ class HeaderAndBinding(unittest.TestCase):
         self.assertEqual(ctypes.sizeof(larder.StatsStruct), 136)
         fields = re.search(r"struct larder_stats\s*\{(.*?)\}", self.header, re.DOTALL).group(1)
         self.assertEqual(tuple(re.findall(r"(\w+)\s*[;,]", fields)), ("struct_size", "reserved") + larder.STATS_FIELDS)
+        fields = re.search(r"struct larder_salvage_report\s*\{(.*?)\}", self.header, re.DOTALL).group(1)
+        self.assertEqual(tuple(re.findall(r"(\w+)\s*[;,]", fields)), ("struct_size", "reserved") + larder.REPORT_FIELDS)
 
 
 if __name__ == "__main__":

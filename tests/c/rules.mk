@@ -25,7 +25,7 @@ c_sanitize := -fsanitize=address,undefined -fno-sanitize-recover=all
 
 c_harness := $(addprefix $(c_here),check.c runner.c)
 c_test_sources := $(c_harness) $(addprefix $(c_here),store.c main.c about.c abuse.c basics.c close.c cursor.c errors.c \
-	fork.c full_disk.c guest.c kill.c packed.c set_with.c threads.c ttl.c views.c)
+	fork.c full_disk.c guest.c kill.c packed.c salvage.c set_with.c threads.c ttl.c views.c)
 c_dlopen_sources := $(c_harness) $(c_here)dlopen.c
 c_headers := $(wildcard $(c_here)*.h $(c_root)/include/*.h $(c_root)/bindings/c/*.h)
 
