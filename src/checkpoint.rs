@@ -12,6 +12,7 @@ use crate::format::checkpoint::{self, Contents};
 use crate::index::Index;
 use crate::log::manifest::{CHECKPOINT_NAME_PREFIX, ManifestState, is_checkpoint_name};
 use crate::log::{Log, Segment};
+use crate::rules::{self, Rule};
 use crate::storage::{MapAccess, Storage};
 use std::io;
 use std::sync::Arc;
@@ -54,7 +55,7 @@ pub fn load(
         && contents.slot_bytes.is_power_of_two()
         && contents.slot_bytes >= 4096
         && known.iter().copied().eq(expected.by_ref());
-    if !is_exact || !slots_are_disjoint(&contents, state) {
+    if (!is_exact && rules::holds(Rule::CheckpointFits)) || !slots_are_disjoint(&contents, state) {
         return None;
     }
     let index = Index::from_image(image, Arc::clone(epochs)).ok()?;

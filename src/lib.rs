@@ -21,6 +21,8 @@ pub mod epoch;
 pub mod format;
 #[doc(hidden)]
 pub mod index;
+#[doc(hidden)]
+pub mod rules;
 mod slots;
 pub mod storage;
 mod sync;

@@ -23,6 +23,7 @@ use crate::format::segment::{Durable, HEAD_LEN};
 use crate::index::{Index, Location};
 use crate::log::scanner::Scanner;
 use crate::log::{Accounts, LogConfig, LogParts, Manifest, Segment, Segments};
+use crate::rules::{self, Rule};
 use crate::storage::{MapAccess, Storage};
 use std::sync::Arc;
 
@@ -156,7 +157,10 @@ impl Recovery<'_> {
                 let store_id = manifest.head().store_id;
                 let len = entry.file_len;
                 let segment = Segment::open(self.storage.as_ref(), store_id, id, len, len, access)?;
-                let durable = segment.durable_word()?;
+                let mut durable = segment.durable_word()?;
+                if !rules::holds(Rule::DurableWord) {
+                    durable.end = HEAD_LEN as u64;
+                }
                 if durable.end > len {
                     return Err(Error::corrupt(&segment.name(), len, "the file ends before what was made durable;"));
                 }
@@ -186,14 +190,21 @@ impl Recovery<'_> {
         for (segment, end) in &chain.kept {
             segment.rewrite_through(*end)?;
             let (seqno_min, seqno_max) = (segment.seqno_min(), segment.seqno_max());
-            changes.push(Change::Seal { id: segment.id(), end: *end, seqno_min, seqno_max });
+            if rules::holds(Rule::CutSealed) {
+                changes.push(Change::Seal { id: segment.id(), end: *end, seqno_min, seqno_max });
+            }
         }
         changes.extend(chain.discarded.iter().map(|segment| Change::Remove { id: segment.id() }));
         if !chain.kept.is_empty() || !chain.discarded.is_empty() {
-            seqno_next += SEQNO_GAP_AFTER_CUT;
+            seqno_next += if rules::holds(Rule::SeqnoGap) { SEQNO_GAP_AFTER_CUT } else { 0 };
         }
+        let clock_ms = if rules::holds(Rule::RecoveryKeepsClock) { clock_ms } else { 0 };
         changes.push(Change::Advance { segment_id_next: 0, seqno_next, clock_ms, tombstone_floor: 0 });
-        manifest.renew(&changes)?;
+        if rules::holds(Rule::ManifestRenewed) {
+            manifest.renew(&changes)?
+        } else {
+            manifest.commit(&changes)?
+        }
         for segment in &chain.discarded {
             // What stays behind is swept on the next open (R7).
             let _ = self.storage.remove(&segment.name());
@@ -243,7 +254,7 @@ impl Recovery<'_> {
         });
         match (found, old) {
             (Some(location), Some((segment, head))) => {
-                if head.seqno >= new.head.seqno {
+                if head.seqno >= new.head.seqno && rules::holds(Rule::SeqnoDecides) {
                     return;
                 }
                 if head.kind == Kind::Set {
@@ -307,7 +318,8 @@ fn find_end(mut unsealed: Vec<Open>, seqno_durable: u64) -> Result<Chain> {
             }
             (end, what.or(scanner.stop()))
         };
-        if end < durable.end {
+        let is_torn = what.is_some_and(|what| what != "there is no record");
+        if end < durable.end || (is_torn && !rules::holds(Rule::TornTail)) {
             return Err(Error::corrupt(&segment.name(), end, what.unwrap_or("records that were durable are missing")));
         }
         chain.kept.push((segment, end));

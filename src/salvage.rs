@@ -26,6 +26,7 @@ use crate::format::record::{Head, Kind, Record};
 use crate::format::segment::HEAD_LEN;
 use crate::format::{Seed, digest, record};
 use crate::options::Options;
+use crate::rules::{self, Rule};
 use crate::storage::{DiskStorage, LockError, Storage};
 use evidence::{Evidence, Role, Source};
 use std::collections::HashMap;
@@ -314,7 +315,9 @@ impl<'p> Salvage<'p> {
             };
             // Once more: a device that fails may answer differently the second time.
             let bytes = source.window.get(offset, len)?.unwrap_or_default();
-            match Record::at_start_of(bytes).filter(|_| record::is_intact(bytes, seed, offset)) {
+            match Record::at_start_of(bytes)
+                .filter(|_| record::is_intact(bytes, seed, offset) || !rules::holds(Rule::SalvageChecked))
+            {
                 None => {
                     let what = "a record was intact when it was first read, and is not any more";
                     self.report.losses.push(Loss::at(&source.name, offset, len, what));
@@ -353,7 +356,8 @@ fn note(places: &mut HashMap<u128, Place>, digest: u128, source: u32, offset: u6
         }
         Entry::Occupied(mut entry) => {
             let old = entry.get();
-            if (old.seqno, old.offset & TOMBSTONE) < (new.seqno, tombstone) {
+            let is_newer = (old.seqno, old.offset & TOMBSTONE) < (new.seqno, tombstone);
+            if is_newer || !rules::holds(Rule::SalvageNewest) {
                 entry.insert(new);
             }
         }

@@ -19,6 +19,7 @@ use crate::format::record::{self, Head, Kind};
 use crate::format::segment::HEAD_LEN as SEGMENT_HEAD_LEN;
 use crate::index::Location;
 use crate::options::SyncMode;
+use crate::rules::{self, Rule};
 use crate::storage::Claim;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -253,9 +254,8 @@ impl Log {
         let mut file_len = file_len;
         loop {
             let made = self.make_segment(file_len, self.config.bytes_max_ordinary()).and_then(|segment| {
-                let listed = self
-                    .storage
-                    .sync_directory()
+                let named = if rules::holds(Rule::NewNameSynced) { self.storage.sync_directory() } else { Ok(()) };
+                let listed = named
                     .map_err(|source| self.directory_failed(&source))
                     .and_then(|()| self.commit(&[Change::Add { id: segment.id(), file_len }]));
                 match listed {
@@ -302,7 +302,7 @@ impl Log {
         self.segments.remove(epochs, segment);
         // After a failed edit the manifest may name it all the same: then the file has to be there. What stays
         // behind without need is swept on the next open (R7).
-        if self.failure().is_none() {
+        if self.failure().is_none() || !rules::holds(Rule::FailedEditKeepsFiles) {
             let _ = self.storage.remove(&segment.name());
         }
     }
@@ -427,7 +427,7 @@ impl Log {
             Change::Advance {
                 segment_id_next: 0,
                 seqno_next: seqno_max + 1,
-                clock_ms: segment.clock_ms(),
+                clock_ms: if rules::holds(Rule::SealKeepsClock) { segment.clock_ms() } else { 0 },
                 tombstone_floor: 0,
             },
         ]

@@ -36,6 +36,7 @@ use crate::error::{Error, Result, Status};
 use crate::format::manifest::Change;
 use crate::index::Location;
 use crate::options::SyncMode;
+use crate::rules::{self, Rule};
 use crate::storage::Storage;
 use appender::Appender;
 use parking_lot::{Condvar, Mutex};
@@ -244,7 +245,11 @@ impl Log {
         if self.config.is_read_only {
             return Err(Error::new(Status::ReadOnly, "the store was opened read-only"));
         }
-        if self.has_failed.load(Ordering::Acquire) { Err(self.refusal()) } else { Ok(()) }
+        if rules::holds(Rule::WritesRefused) && self.has_failed.load(Ordering::Acquire) {
+            Err(self.refusal())
+        } else {
+            Ok(())
+        }
     }
 
     #[cold]

@@ -15,6 +15,7 @@ use crate::error::{Error, Result, Status};
 use crate::format::checkpoint::CheckpointSegment;
 use crate::format::segment::{self as head, CLOCK_WORD, DURABLE_WORD, Durable, HEAD_LEN, HeadProblem};
 use crate::format::{FORMAT_VERSION, Seed};
+use crate::rules::{self, Rule};
 use crate::storage::{AppendMap, File, MapAccess, Storage};
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -314,11 +315,15 @@ impl Segment {
             if let Some(bytes) = self.map.read(offset as usize..chunk_end as usize) {
                 // By way of a copy: the target is the very memory that the map shows.
                 let copy = bytes.to_vec();
-                file.write_at(&copy, offset).map_err(failed)?;
+                if rules::holds(Rule::KeptRewritten) {
+                    file.write_at(&copy, offset).map_err(failed)?;
+                }
             }
             offset = chunk_end;
         }
-        file.sync().map_err(|source| Error::from_io(&format!("sync {}", self.name()), &source))?;
+        if rules::holds(Rule::KeptSynced) {
+            file.sync().map_err(|source| Error::from_io(&format!("sync {}", self.name()), &source))?;
+        }
         // A cut stays one until the manifest has sealed the segment: recovery may begin again before (RC3).
         self.store_durable_word(end, is_cut);
         Ok(())

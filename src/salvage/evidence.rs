@@ -19,6 +19,7 @@ use crate::format::segment::{self, CLOCK_WORD, DURABLE_WORD, Durable, HEAD_LEN};
 use crate::format::{FORMAT_VERSION, Seed, align8, checkpoint, u32_at, u64_at};
 use crate::log::manifest::{MANIFEST_NAME, is_checkpoint_name};
 use crate::log::segment::{segment_id, segment_name};
+use crate::rules::{self, Rule};
 use crate::storage::{File, MapAccess, Storage};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -301,7 +302,11 @@ fn assign(mut evidence: Evidence, candidates: Vec<Candidate>, told: &Told) -> Ev
             Some((_, id)) => id,
             None => by_name,
         };
-        let counts = if told.is_whole { told.segments.contains_key(&id) } else { !told.removed.contains(&id) };
+        let counts = if told.is_whole && rules::holds(Rule::SalvageNamed) {
+            told.segments.contains_key(&id)
+        } else {
+            !told.removed.contains(&id) || !rules::holds(Rule::SalvageNamed)
+        };
         if !counts {
             continue;
         }

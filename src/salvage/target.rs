@@ -13,6 +13,7 @@ use crate::format::manifest::{Change, ManifestHead};
 use crate::format::record::{self, Head, Record};
 use crate::format::segment::HEAD_LEN;
 use crate::log::{Manifest, Segment};
+use crate::rules::{self, Rule};
 use crate::storage::{LockGuard, Storage};
 use std::sync::Arc;
 
@@ -92,7 +93,9 @@ impl Target {
         let (id, end) = (segment.id(), segment.end());
         // So that it is swept up if this fails.
         self.changes.push(Change::Add { id, file_len: segment.file_len() });
-        segment.sync_through(end)?;
+        if rules::holds(Rule::SalvageSynced) {
+            segment.sync_through(end)?;
+        }
         segment.punch_tail();
         let (seqno_min, seqno_max) = (segment.seqno_min(), segment.seqno_max());
         self.changes.push(Change::Seal { id, end, seqno_min, seqno_max });

@@ -17,6 +17,7 @@ use crate::error::Result;
 use crate::format::Seed;
 use crate::format::record::{self, Head, Kind, Record};
 use crate::format::segment::HEAD_LEN;
+use crate::rules::{self, Rule};
 use std::ops::Range;
 
 const RECORD_HEAD_LEN: u64 = record::HEAD_LEN as u64;
@@ -124,7 +125,8 @@ impl<'a> Walk<'a> {
     fn intact_at(&mut self, offset: u64) -> Result<Option<Head>> {
         let Some(head) = self.head_at(offset)? else { return Ok(None) };
         let bytes = self.window.get(offset, head.record_len())?;
-        Ok(bytes.is_some_and(|bytes| record::is_intact(bytes, self.seed, offset)).then_some(head))
+        let is_checked = rules::holds(Rule::SalvageChecked);
+        Ok(bytes.is_some_and(|bytes| record::is_intact(bytes, self.seed, offset) || !is_checked).then_some(head))
     }
 
     /// The head at `offset`, intact or not, of a record that would end by the limit.

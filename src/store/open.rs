@@ -21,6 +21,7 @@ use crate::log::segment::segment_id;
 use crate::log::{Log, LogConfig, Manifest, Signal};
 use crate::options::{Options, SEGMENT_BYTES_MIN};
 use crate::recovery::Recovery;
+use crate::rules::{self, Rule};
 use crate::storage::{self, LockError, LockGuard, MapAccess, Moment, Storage};
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -104,7 +105,8 @@ fn lock_and_load(storage: &Arc<dyn Storage>, options: &Options) -> Result<(Manif
     let names = list()?;
     let manifest = if judge(storage.as_ref(), &names, options.create)? {
         let manifest = Manifest::load(Arc::clone(storage), MapAccess::ReadWrite)?;
-        for name in manifest.leftovers(&names) {
+        let leftovers = if rules::holds(Rule::SweptOnOpen) { manifest.leftovers(&names) } else { Vec::new() };
+        for name in leftovers {
             storage.remove(&name).map_err(|source| Error::from_io(&format!("remove {name}"), &source))?;
         }
         manifest

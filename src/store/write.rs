@@ -11,6 +11,7 @@ use crate::format::record::Kind;
 use crate::index::Stripe;
 use crate::log::{Append, Priority, Written};
 use crate::options::SyncMode;
+use crate::rules::{self, Rule};
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 
@@ -155,6 +156,9 @@ impl Inner {
 
     /// Takes writes out of the books that will never settle. Readers go on being shown what was before them.
     fn uncount(&self, guard: &EpochGuard<'_>, writes: &[Indexed]) {
+        if !rules::holds(Rule::BooksFollow) {
+            return;
+        }
         let accounts = self.log.accounts();
         let set_at = |location| self.log.record(guard, location).filter(|it| it.record.head.kind == Kind::Set);
         for write in writes {
