@@ -63,13 +63,12 @@ impl Program {
     }
 }
 
+#[derive(Default)]
 struct Counts {
     images: AtomicU64,
     kills: AtomicU64,
     calls: AtomicU64,
 }
-
-static COUNTS: Counts = Counts { images: AtomicU64::new(0), kills: AtomicU64::new(0), calls: AtomicU64::new(0) };
 
 /// Runs `check`, and says where it was if that fails.
 fn at<R>(place: impl Fn() -> String, check: impl FnOnce() -> R) -> R {
@@ -80,14 +79,14 @@ fn at<R>(place: impl Fn() -> String, check: impl FnOnce() -> R) -> R {
 }
 
 /// Power cuts at every call of a program; `images` directories drawn for each.
-fn cut_everywhere(program: &Program, images: u64) {
+fn cut_everywhere(program: &Program, images: u64, counts: &Counts) {
     let mut random = Random::new(program.seed ^ 0xC7A5);
     for n in 1.. {
         let (world, is_done) = program.run(Some(n));
-        COUNTS.calls.fetch_add(1, Ordering::Relaxed);
+        counts.calls.fetch_add(1, Ordering::Relaxed);
         for _ in 0..images {
             let seed = random.next();
-            COUNTS.images.fetch_add(1, Ordering::Relaxed);
+            counts.images.fetch_add(1, Ordering::Relaxed);
             let place =
                 || format!("power cut at call {n}, image {seed}; {:#?}\ncalls: {:#?}", program.ops, world.last_calls());
             at(place, || {
@@ -101,7 +100,7 @@ fn cut_everywhere(program: &Program, images: u64) {
         let cut = 1 + random.below(14);
         let place =
             || format!("power cut at call {n}, image {seed}, then at call {cut} of the recovery; {:#?}", program.ops);
-        at(place, || recover_with_cuts(world.after_power_cut(seed), cut, random.next()));
+        at(place, || recover_with_cuts(world.after_power_cut(seed), cut, random.next(), counts));
         if is_done {
             break;
         }
@@ -109,10 +108,10 @@ fn cut_everywhere(program: &Program, images: u64) {
 }
 
 /// Opens with the power failing at call `cut`, then again without.
-fn recover_with_cuts(mut world: World, cut: u64, seed: u64) {
+fn recover_with_cuts(mut world: World, cut: u64, seed: u64, counts: &Counts) {
     world.sim.crash_at_call(cut);
     let is_open = world.try_open().is_ok();
-    COUNTS.images.fetch_add(1, Ordering::Relaxed);
+    counts.images.fetch_add(1, Ordering::Relaxed);
     if is_open {
         world.sim.clear_failures();
         world.check_after_power_cut();
@@ -129,7 +128,7 @@ fn recover_with_cuts(mut world: World, cut: u64, seed: u64) {
 }
 
 /// Every call of the recovery from one image, with more than one image after it (P12).
-fn cut_every_recovery(program: &Program, stride: u64) {
+fn cut_every_recovery(program: &Program, stride: u64, counts: &Counts) {
     let mut random = Random::new(program.seed ^ 0x12EC);
     let mut n = 1 + random.below(stride);
     loop {
@@ -140,7 +139,7 @@ fn cut_every_recovery(program: &Program, stride: u64) {
             again.sim.crash_at_call(cut);
             let was_cut = again.try_open().is_err();
             for seed in 0..2 {
-                COUNTS.images.fetch_add(1, Ordering::Relaxed);
+                counts.images.fetch_add(1, Ordering::Relaxed);
                 let place = || {
                     format!(
                         "power cut at call {n}, image {first}, call {cut} of the recovery, image {seed}; {:#?}",
@@ -165,10 +164,10 @@ fn cut_every_recovery(program: &Program, stride: u64) {
 }
 
 /// The process is killed at every call: it is never made, and all before it are as they were.
-fn kill_everywhere(program: &Program) {
+fn kill_everywhere(program: &Program, counts: &Counts) {
     for n in 1.. {
         let (mut world, is_done) = program.run(Some(n));
-        COUNTS.kills.fetch_add(1, Ordering::Relaxed);
+        counts.kills.fetch_add(1, Ordering::Relaxed);
         let place = || format!("killed at call {n}; {:#?}", program.ops);
         at(place, || {
             world.kill();
@@ -182,22 +181,21 @@ fn kill_everywhere(program: &Program) {
 }
 
 fn run_all(sync: SyncMode, default_cases: u64) {
+    let counts = Counts::default();
     for_seeds("crash", default_cases, |seed| {
         let program = Program::draw(seed, sync);
-        cut_everywhere(&program, 2);
+        cut_everywhere(&program, 2, &counts);
         if seed % 2 == 0 {
-            kill_everywhere(&program);
+            kill_everywhere(&program, &counts);
         } else {
-            cut_every_recovery(&program, 12);
+            cut_every_recovery(&program, 12, &counts);
         }
     });
+    // A failure ends the test before this line: what is counted here was found right.
+    let Counts { images, kills, calls } = &counts;
     let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-    println!(
-        "crash: so far {} crash images and {} kills, after cuts at {} calls",
-        count(&COUNTS.images),
-        count(&COUNTS.kills),
-        count(&COUNTS.calls)
-    );
+    println!("torture: crash_images={} lost=0 wrong=0 after_cuts_at={}", count(images), count(calls));
+    println!("torture: simulated_kills={} lost=0 wrong=0", count(kills));
 }
 
 #[test]

