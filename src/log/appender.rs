@@ -26,6 +26,8 @@ use std::sync::atomic::Ordering;
 
 /// Smallest segment that is tried when the disk is nearly full, bytes.
 const SEGMENT_BYTES_LAST_RESORT: u64 = 64 << 10;
+/// In mode `always`, a segment is written with zeros ahead unless more than this is written to the log.
+const WRITTEN_BYTES_PER_MS_MAX: u64 = 64 << 10;
 /// Largest record or batch, bytes: what a segment's durable word can say, and more than a value's limit.
 const APPEND_BYTES_MAX: u64 = 8 << 30;
 
@@ -223,7 +225,7 @@ impl Log {
             Some(place) => appender.prepared.remove(place).ok_or_else(|| Error::from(Status::NoSpace))?,
             None => {
                 let file_len = appender.segment_bytes_next.max(wanted.next_multiple_of(4096));
-                match self.make_listed_segment(epochs, file_len, wanted) {
+                match self.make_listed_segment(epochs, file_len, wanted, false) {
                     Ok(segment) => segment,
                     Err(error) => {
                         let is_last_room = error.status() == Status::NoSpace && priority == Priority::Reclaiming;
@@ -249,10 +251,16 @@ impl Log {
 
     /// Makes a segment that the manifest names: `file_len` bytes, or as many as the disk still has,
     /// but at least `wanted`.
-    fn make_listed_segment(&self, epochs: &Epochs, file_len: u64, wanted: u64) -> Result<Arc<Segment>> {
+    fn make_listed_segment(
+        &self,
+        epochs: &Epochs,
+        file_len: u64,
+        wanted: u64,
+        is_written: bool,
+    ) -> Result<Arc<Segment>> {
         let mut file_len = file_len;
         loop {
-            let made = self.make_segment(file_len, self.config.bytes_max_ordinary()).and_then(|segment| {
+            let made = self.make_segment(file_len, is_written, self.config.bytes_max_ordinary()).and_then(|segment| {
                 let listed = self
                     .storage
                     .sync_directory()
@@ -276,10 +284,10 @@ impl Log {
 
     /// Makes a segment file for compaction and gives it addresses; the manifest does not name it yet.
     pub fn make_output_segment(&self, file_len: u64) -> Result<Arc<Segment>> {
-        self.make_segment(file_len, self.config.bytes_max)
+        self.make_segment(file_len, false, self.config.bytes_max)
     }
 
-    fn make_segment(&self, file_len: u64, bytes_max: u64) -> Result<Arc<Segment>> {
+    fn make_segment(&self, file_len: u64, is_written: bool, bytes_max: u64) -> Result<Arc<Segment>> {
         if self.config.bytes_max != 0 && self.segments.file_bytes() + file_len > bytes_max {
             return Err(Error::new(
                 Status::NoSpace,
@@ -287,7 +295,7 @@ impl Log {
             ));
         }
         let id = self.segment_id_next.fetch_add(1, Ordering::Relaxed);
-        let segment = Arc::new(Segment::create(self.storage.as_ref(), self.store_id, id, file_len)?);
+        let segment = Arc::new(Segment::create(self.storage.as_ref(), self.store_id, id, file_len, is_written)?);
         match self.segments.insert(&segment, None) {
             Ok(()) => Ok(segment),
             Err(error) => {
@@ -324,12 +332,16 @@ impl Log {
         if self.check_writable().is_err() {
             return Ok(false);
         }
-        let (lacks_prepared, lacks_reserve, file_len) = {
+        let (lacks_prepared, lacks_reserve, file_len, prepared_ms) = {
             let appender = self.appender.lock();
-            (appender.prepared.is_empty(), appender.reserve.is_none(), appender.segment_bytes_next)
+            let lacks_prepared = appender.prepared.is_empty();
+            (lacks_prepared, appender.reserve.is_none(), appender.segment_bytes_next, appender.prepared_ms)
         };
+        let is_fast = file_len / self.storage.now_ms().saturating_sub(prepared_ms).max(1) > WRITTEN_BYTES_PER_MS_MAX;
         if lacks_prepared {
-            let prepared = self.make_listed_segment(epochs, file_len, 0)?;
+            // What is written in large pieces does not gain from it, and would be written twice.
+            let is_written = self.config.sync == SyncMode::Always && !is_fast;
+            let prepared = self.make_listed_segment(epochs, file_len, 0, is_written)?;
             // Not in mode `always`: each page would count as changed, and the next sync would write them all.
             if self.config.sync != SyncMode::Always {
                 prepared.map().populate();
@@ -347,7 +359,7 @@ impl Log {
         }
         if lacks_reserve {
             let reserve_bytes = self.config.reserve_bytes();
-            let reserve = self.make_listed_segment(epochs, reserve_bytes, reserve_bytes)?;
+            let reserve = self.make_listed_segment(epochs, reserve_bytes, reserve_bytes, false)?;
             let mut appender = self.appender.lock();
             if appender.active.is_none() && appender.prepared.is_empty() {
                 self.keep_clock_in(Some(&reserve));

@@ -19,6 +19,7 @@
 
 pub mod accounts;
 mod appender;
+mod group;
 pub mod manifest;
 pub mod scanner;
 pub mod segment;
@@ -38,11 +39,11 @@ use crate::index::Location;
 use crate::options::SyncMode;
 use crate::storage::Storage;
 use appender::Appender;
+use group::GroupSync;
 use parking_lot::{Condvar, Mutex};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
-use sync::GroupSync;
 
 /// The longest that a set waits because the store is crowded.
 const CROWDED_WAIT: Duration = Duration::from_millis(5);

@@ -23,6 +23,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 /// What file systems hand out and take back space by, at least.
 const BLOCK_BYTES: u64 = 4096;
 const REWRITE_CHUNK_BYTES: u64 = 1 << 20;
+/// A sync of no more than this much writes that alone, and not the head with its words ...
+const GROUP_BYTES_MAX: u64 = 64 << 10;
+/// ... but for one in so many: the durable word on the disk is that many syncs behind at most.
+const HEAD_EVERY: u32 = 16;
 
 /// The name of a segment's file.
 pub fn segment_name(id: u64) -> String {
@@ -34,6 +38,14 @@ pub fn segment_id(name: &str) -> Option<u64> {
     let digits = name.strip_suffix(".seg")?;
     let id: u64 = digits.parse().ok()?;
     (id != 0 && segment_name(id) == name).then_some(id)
+}
+
+/// What the syncs of a segment came to.
+#[derive(Default)]
+struct Syncs {
+    has_failed: bool,
+    /// How many there were since the last that wrote the head.
+    headless_count: u32,
 }
 
 /// One file of the log.
@@ -48,7 +60,7 @@ pub struct Segment {
     slot: AtomicU64,
     durable: AtomicU64,
     /// Held during a sync: only one thread learns of a failure, so the others must learn it from here.
-    sync_has_failed: Mutex<bool>,
+    syncs: Mutex<Syncs>,
     /// The clock word has changed since the last sync.
     has_unsynced_clock: AtomicBool,
     is_sealed: AtomicBool,
@@ -69,13 +81,17 @@ pub struct Segment {
 
 impl Segment {
     /// Makes the file of segment `id`, reserves `file_len` bytes and makes all of that durable but
-    /// for the directory entry. On an error nothing is left.
-    pub fn create(storage: &dyn Storage, store_id: u64, id: u64, file_len: u64) -> Result<Self> {
+    /// for the directory entry. On an error nothing is left. If it `is_written`, small syncs of it are faster, and
+    /// this takes longer.
+    pub fn create(storage: &dyn Storage, store_id: u64, id: u64, file_len: u64, is_written: bool) -> Result<Self> {
         let name = segment_name(id);
         let failed = |source| Error::from_io(&format!("make {name} of {file_len} bytes"), &source);
         let file = storage.create(&name).map_err(failed)?;
         let made = (|| {
             file.reserve(file_len)?;
+            if is_written {
+                file.write_zeros(file_len)?;
+            }
             file.write_at(&head::encode(store_id, id), 0)?;
             file.sync()?;
             file.map(file_len as usize, MapAccess::ReadWrite)
@@ -146,7 +162,7 @@ impl Segment {
             file: Mutex::new(Some(Arc::from(file))),
             slot: AtomicU64::new(u64::MAX),
             durable: AtomicU64::new(durable),
-            sync_has_failed: Mutex::new(false),
+            syncs: Mutex::default(),
             has_unsynced_clock: AtomicBool::new(false),
             is_sealed: AtomicBool::new(false),
             seqno_min: AtomicU64::new(0),
@@ -247,20 +263,23 @@ impl Segment {
     /// Syncs, and remembers that everything below `end` is durable.
     pub(crate) fn sync_through(&self, end: u64) -> Result<()> {
         debug_assert!(end <= self.end(), "S3: durable is never ahead of published");
-        let mut has_failed = self.sync_has_failed.lock();
+        let mut syncs = self.syncs.lock();
         if self.is_synced_through(end) {
             return Ok(());
         }
         // Before the sync: a word that is stored meanwhile asks for another one.
-        self.has_unsynced_clock.store(false, Ordering::Release);
-        let result = if *has_failed {
+        let has_new_clock = self.has_unsynced_clock.swap(false, Ordering::AcqRel);
+        let start = self.durable();
+        let is_group = !has_new_clock && end - start <= GROUP_BYTES_MAX && syncs.headless_count + 1 < HEAD_EVERY;
+        let result = if syncs.has_failed {
             Err(Error::new(Status::Io, format!("an earlier sync of {} has failed", self.name())))
         } else {
-            self.file()?
-                .sync()
-                .map_err(|source| Error::new(Status::Io, format!("cannot sync {}: {source}", self.name())))
+            let synced =
+                if is_group { self.map.sync(start as usize..end as usize) } else { self.file()?.sync() };
+            synced.map_err(|source| Error::new(Status::Io, format!("cannot sync {}: {source}", self.name())))
         };
-        *has_failed = result.is_err();
+        syncs.headless_count = if is_group { syncs.headless_count + 1 } else { 0 };
+        syncs.has_failed = result.is_err();
         if result.is_ok() && self.durable() < end {
             // The word first: who sees `durable` may seal the segment, and then a store to its map is a fault.
             self.store_durable_word(end, false);

@@ -16,6 +16,7 @@
 //! Locks: none. `tail` and `published` are atomics; publishing waits, spinning and then yielding,
 //! for the claims before it, whose writers are only copying.
 
+use std::io;
 use std::ops::Range;
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -35,6 +36,9 @@ pub(super) trait Backing: Send + Sync {
     /// Has the system put pages behind the whole map, ready for stores: then none of them waits for a
     /// page fault. Failing to is no error.
     fn populate(&self) {}
+
+    /// Makes durable what lies in `range`, as [`super::File::sync`] does for all of the file.
+    fn sync(&self, range: Range<usize>) -> io::Result<()>;
 
     /// From now on a store through the map is a fault. Failing to arrange that is no error: it
     /// only guards against strangers' stores.
@@ -183,6 +187,13 @@ impl AppendMap {
     /// Has the system put memory behind all of the map before it is needed. Takes about a microsecond a page.
     pub fn populate(&self) {
         self.map.backing.populate();
+    }
+
+    /// Makes the bytes of `range` durable, and perhaps others around them. After an error nothing may be assumed about
+    /// what reached the disk, also not from a later success.
+    pub fn sync(&self, range: Range<usize>) -> io::Result<()> {
+        debug_assert!(range.start <= range.end && range.end <= self.map.len);
+        self.map.backing.sync(range)
     }
 
     /// Ends all writing: there is no free room any more, words keep their values, and a stray store of

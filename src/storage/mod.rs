@@ -107,6 +107,11 @@ pub trait File: Send + Sync {
     /// On an error (a full disk) nothing is left reserved that was not before.
     fn reserve(&self, len: u64) -> io::Result<()>;
 
+    /// Writes zeros over `0..len`, which is reserved and holds nothing else, so that a sync of later changes there has
+    /// nothing but their bytes to write: blocks that were never written are noted as such, and have to be noted
+    /// otherwise. In small pieces, because the cache keeps what it was given at once as one, and writes it back as one.
+    fn write_zeros(&self, len: u64) -> io::Result<()>;
+
     /// Gives the blocks of `offset..offset + len` back (rounded inwards to whole blocks); the file
     /// keeps its length and reads as zeros there. A file system that cannot do it is no error.
     fn punch_hole(&self, offset: u64, len: u64) -> io::Result<()>;

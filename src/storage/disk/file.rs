@@ -10,6 +10,7 @@ use super::{File, MapAccess, retry};
 use crate::storage::map::{Backing, Map};
 use memmap2::{MmapOptions, MmapRaw};
 use std::io;
+use std::ops::Range;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::ptr::NonNull;
@@ -17,6 +18,8 @@ use std::sync::Arc;
 
 /// What `punch_hole` rounds to: no file system of Linux allocates in smaller blocks and punches them.
 const BLOCK_LEN: u64 = 4096;
+/// How much `write_zeros` writes before it syncs.
+const SYNCED_LEN: u64 = 1 << 20;
 
 /// A file of a store; its descriptor is closed when this is dropped, maps of it live on.
 pub(super) struct DiskFile {
@@ -78,6 +81,15 @@ impl File for DiskFile {
         })
     }
 
+    fn write_zeros(&self, len: u64) -> io::Result<()> {
+        for start in (0..len).step_by(SYNCED_LEN as usize) {
+            write_zeros(&self.file, start, len.min(start + SYNCED_LEN))?;
+            // Piece by piece: who waits for the disk meanwhile waits for one of them at most.
+            self.file.sync_data()?;
+        }
+        Ok(())
+    }
+
     fn punch_hole(&self, offset: u64, len: u64) -> io::Result<()> {
         let start = offset.checked_next_multiple_of(BLOCK_LEN).unwrap_or(u64::MAX);
         let end = offset.saturating_add(len) / BLOCK_LEN * BLOCK_LEN;
@@ -124,6 +136,15 @@ struct Pages {
 }
 
 impl Backing for Pages {
+    // The one place for it (ST1).
+    #[allow(clippy::disallowed_methods)]
+    fn sync(&self, range: Range<usize>) -> io::Result<()> {
+        let start = range.start - range.start % BLOCK_LEN as usize;
+        let len = range.end.min(self.pages.len()).saturating_sub(start);
+        // SAFETY: pages of a live map of our own; the call changes no byte of them.
+        retry(|| unsafe { libc::msync(self.pages.as_mut_ptr().add(start).cast(), len, libc::MS_SYNC) }).map(drop)
+    }
+
     fn populate(&self) {
         // SAFETY: exactly the pages of a live map of our own; the call changes no byte of them, and their
         // blocks are reserved (ST3). Refused before Linux 5.14: then pages come one by one, as stores ask.
@@ -140,7 +161,11 @@ impl Backing for Pages {
 /// What a map of no bytes lives on.
 struct NoPages;
 
-impl Backing for NoPages {}
+impl Backing for NoPages {
+    fn sync(&self, _: Range<usize>) -> io::Result<()> {
+        Ok(())
+    }
+}
 
 /// EFBIG for what would pass the process's limit on the length of files: the system would say so by
 /// a signal that ends the host.
@@ -157,9 +182,10 @@ fn is_unsupported(error: &io::Error) -> bool {
 
 /// What stands in for `fallocate` where there is none: blocks that were written exist.
 ///
-/// Holes before `start` stay holes, for what is there may be data; the log reserves new files only.
+/// Holes before `start` stay holes, for what is there may be data; the log reserves new files only. A page at a
+/// time: the cache keeps what it was given at once in units of that size, and writes back whole units.
 pub(super) fn write_zeros(file: &std::fs::File, start: u64, end: u64) -> io::Result<()> {
-    let zeros = [0_u8; 64 * 1024];
+    let zeros = [0_u8; BLOCK_LEN as usize];
     let mut offset = start;
     while offset < end {
         let len = usize::try_from(end - offset).unwrap_or(usize::MAX).min(zeros.len());

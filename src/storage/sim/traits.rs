@@ -7,7 +7,7 @@
 use super::call::CallKind;
 use super::directory::InodeId;
 use super::image::Image;
-use super::inode::Inode;
+use super::inode::{Inode, PAGE_LEN};
 use super::random::Random;
 use super::state::{Content, Interruption, State};
 use super::{Shared, SimulatedStorage};
@@ -15,6 +15,7 @@ use crate::storage::map::{Backing, Map};
 use crate::storage::{File, LockError, LockGuard, MapAccess, Storage};
 use parking_lot::MutexGuard;
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 
 const LOCK_NAME: &str = "LOCK";
@@ -217,6 +218,12 @@ impl File for SimulatedFile {
         Ok(())
     }
 
+    fn write_zeros(&self, len: u64) -> io::Result<()> {
+        let (mut state, line) = self.begin("write-zeros", &format!(" {len}"));
+        state.begin_change(CallKind::WriteAt, line, nothing)?;
+        self.require_writable(&mut state)
+    }
+
     fn punch_hole(&self, offset: u64, len: u64) -> io::Result<()> {
         let (mut state, line) = self.begin("punch", &format!(" {offset}+{len}"));
         state.begin_change(CallKind::PunchHole, line, nothing)?;
@@ -230,10 +237,10 @@ impl File for SimulatedFile {
         let (mut state, line) = self.begin("sync", "");
         state.begin(CallKind::Sync, line, |content, _, interruption| {
             if interruption == Interruption::Failure {
-                content.inode_of(self.id).fail_sync();
+                content.inode_of(self.id).fail_sync(0..usize::MAX);
             }
         })?;
-        state.content.inode_of(self.id).sync();
+        state.content.inode_of(self.id).sync(0..usize::MAX);
         Ok(())
     }
 
@@ -253,14 +260,27 @@ impl File for SimulatedFile {
         // SAFETY: aligned to 8 and valid for `len` bytes, since `len` is at most the file's length and
         // that at most the image's capacity; the backing keeps the image, which never moves (I1);
         // the simulation itself stores there only when the store writes or punches.
-        Ok(unsafe { Map::new(base, len, access, Arc::new(Memory { _image: image, _pin: Arc::clone(&self.pin) })) })
+        let file = SimulatedFile { shared: Arc::clone(&self.shared), id: self.id, access, pin: Arc::clone(&self.pin) };
+        Ok(unsafe { Map::new(base, len, access, Arc::new(Memory { _image: image, file })) })
     }
 }
 
 /// What a map lives on.
 struct Memory {
     _image: Arc<Image>,
-    _pin: Arc<()>,
+    file: SimulatedFile,
 }
 
-impl Backing for Memory {}
+impl Backing for Memory {
+    fn sync(&self, range: Range<usize>) -> io::Result<()> {
+        let (mut state, line) = self.file.begin("sync", &format!(" {}+{}", range.start, range.len()));
+        let pages = range.start / PAGE_LEN..range.end.div_ceil(PAGE_LEN);
+        state.begin(CallKind::Sync, line, |content, _, interruption| {
+            if interruption == Interruption::Failure {
+                content.inode_of(self.file.id).fail_sync(pages.clone());
+            }
+        })?;
+        state.content.inode_of(self.file.id).sync(pages);
+        Ok(())
+    }
+}
