@@ -344,7 +344,7 @@ impl Log {
             let prepared = self.make_listed_segment(epochs, file_len, 0, is_written)?;
             // Not in mode `always`: each page would count as changed, and the next sync would write them all.
             if self.config.sync != SyncMode::Always {
-                prepared.map().populate();
+                prepared.map().populate(0..file_len as usize);
             }
             let now_ms = self.storage.now_ms();
             let mut appender = self.appender.lock();

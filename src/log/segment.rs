@@ -280,6 +280,11 @@ impl Segment {
         };
         syncs.headless_count = if is_group { syncs.headless_count + 1 } else { 0 };
         syncs.has_failed = result.is_err();
+        if is_group && result.is_ok() && end < self.file_len() {
+            // The sync has protected the page that the next record goes to: one fault here, while nobody stores, is
+            // less than one that others wait behind.
+            self.map.populate(end as usize..end as usize + 1);
+        }
         if result.is_ok() && self.durable() < end {
             // The word first: who sees `durable` may seal the segment, and then a store to its map is a fault.
             self.store_durable_word(end, false);

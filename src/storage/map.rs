@@ -33,9 +33,9 @@ pub enum MapAccess {
 
 /// What keeps mapped memory valid: dropped last.
 pub(super) trait Backing: Send + Sync {
-    /// Has the system put pages behind the whole map, ready for stores: then none of them waits for a
+    /// Has the system put pages behind `range`, ready for stores: then none of them waits for a
     /// page fault. Failing to is no error.
-    fn populate(&self) {}
+    fn populate(&self, _range: Range<usize>) {}
 
     /// Makes durable what lies in `range`, as [`super::File::sync`] does for all of the file.
     fn sync(&self, range: Range<usize>) -> io::Result<()>;
@@ -184,9 +184,11 @@ impl AppendMap {
         MapWord { word, writable }
     }
 
-    /// Has the system put memory behind all of the map before it is needed. Takes about a microsecond a page.
-    pub fn populate(&self) {
-        self.map.backing.populate();
+    /// Has the system put memory behind `range` before it is needed. Takes about a microsecond a page, and each counts
+    /// as changed.
+    pub fn populate(&self, range: Range<usize>) {
+        debug_assert!(range.start <= range.end && range.end <= self.map.len);
+        self.map.backing.populate(range);
     }
 
     /// Makes the bytes of `range` durable, and perhaps others around them. After an error nothing may be assumed about

@@ -135,20 +135,28 @@ struct Pages {
     pages: MmapRaw,
 }
 
+impl Pages {
+    /// Offset and length of the pages that `range` touches, as far as they are mapped.
+    fn whole_pages(&self, range: Range<usize>) -> (usize, usize) {
+        let start = (range.start - range.start % BLOCK_LEN as usize).min(self.pages.len());
+        (start, range.end.clamp(start, self.pages.len()) - start)
+    }
+}
+
 impl Backing for Pages {
     // The one place for it (ST1).
     #[allow(clippy::disallowed_methods)]
     fn sync(&self, range: Range<usize>) -> io::Result<()> {
-        let start = range.start - range.start % BLOCK_LEN as usize;
-        let len = range.end.min(self.pages.len()).saturating_sub(start);
-        // SAFETY: pages of a live map of our own; the call changes no byte of them.
+        let (start, len) = self.whole_pages(range);
+        // SAFETY: pages of a live map of our own (`whole_pages`); the call changes no byte of them.
         retry(|| unsafe { libc::msync(self.pages.as_mut_ptr().add(start).cast(), len, libc::MS_SYNC) }).map(drop)
     }
 
-    fn populate(&self) {
-        // SAFETY: exactly the pages of a live map of our own; the call changes no byte of them, and their
+    fn populate(&self, range: Range<usize>) {
+        let (start, len) = self.whole_pages(range);
+        // SAFETY: pages of a live map of our own (`whole_pages`); the call changes no byte of them, and their
         // blocks are reserved (ST3). Refused before Linux 5.14: then pages come one by one, as stores ask.
-        unsafe { libc::madvise(self.pages.as_mut_ptr().cast(), self.pages.len(), libc::MADV_POPULATE_WRITE) };
+        unsafe { libc::madvise(self.pages.as_mut_ptr().add(start).cast(), len, libc::MADV_POPULATE_WRITE) };
     }
 
     fn protect(&self) {
