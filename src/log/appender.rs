@@ -11,6 +11,7 @@
 //!   A2. A full segment is published to its end before the next one becomes active.
 //!   A3. The reserve is used only by what frees space.
 
+use super::segment::Room;
 use super::{Log, LogConfig, Segment};
 use crate::epoch::{EpochGuard, Epochs};
 use crate::error::{Error, Result, Status};
@@ -94,8 +95,8 @@ pub(super) struct Appender {
     prepared_ms: u64,
 }
 
-/// Room in the log with its seqno.
-struct Room<'g> {
+/// A place in the log with its seqno.
+struct Place<'g> {
     segment: &'g Segment,
     claim: Claim<'g>,
     seqno: u64,
@@ -137,15 +138,15 @@ impl Log {
     /// every earlier write is readable too. On an error nothing was appended (R12).
     pub fn append(&self, guard: &EpochGuard<'_>, append: &Append<'_>, priority: Priority) -> Result<Written> {
         self.check_writable()?;
-        let mut room = self.claim(guard, append.len(), 1, priority)?;
-        let offset = room.claim.start() as u64;
-        let head = append.head(room.seqno, false);
-        record::write(room.claim.bytes(), room.segment.seed(), offset, &head, append.key, append.value);
-        let written = Written { location: self.segments.location(room.segment, offset), seqno: room.seqno };
+        let mut place = self.claim(guard, append.len(), 1, priority)?;
+        let offset = place.claim.start() as u64;
+        let head = append.head(place.seqno, false);
+        record::write(place.claim.bytes(), place.segment.seed(), offset, &head, append.key, append.value);
+        let written = Written { location: self.segments.location(place.segment, offset), seqno: place.seqno };
         if append.kind == Kind::Tombstone {
-            room.segment.note_tombstone(append.len());
+            place.segment.note_tombstone(append.len());
         }
-        self.publish(room.claim)?;
+        self.publish(place.claim)?;
         Ok(written)
     }
 
@@ -171,23 +172,23 @@ impl Log {
             seqno: 0,
             expires_at_ms: members_len,
         };
-        let mut room = self.claim(guard, record::HEAD_LEN as u64 + members_len, count.into(), priority)?;
-        let (start, seed) = (room.claim.start() as u64, room.segment.seed());
-        let (head_bytes, mut rest) = room.claim.bytes().split_at_mut(record::HEAD_LEN);
-        record::write(head_bytes, seed, start, &Head { seqno: room.seqno, ..batch_head }, b"", b"");
+        let mut place = self.claim(guard, record::HEAD_LEN as u64 + members_len, count.into(), priority)?;
+        let (start, seed) = (place.claim.start() as u64, place.segment.seed());
+        let (head_bytes, mut rest) = place.claim.bytes().split_at_mut(record::HEAD_LEN);
+        record::write(head_bytes, seed, start, &Head { seqno: place.seqno, ..batch_head }, b"", b"");
         let mut offset = start + record::HEAD_LEN as u64;
         let mut written = Vec::with_capacity(batch.len());
-        for (append, seqno) in batch.iter().zip(room.seqno..) {
+        for (append, seqno) in batch.iter().zip(place.seqno..) {
             let (bytes, behind) = rest.split_at_mut(append.len() as usize);
             record::write(bytes, seed, offset, &append.head(seqno, true), append.key, append.value);
-            written.push(Written { location: self.segments.location(room.segment, offset), seqno });
+            written.push(Written { location: self.segments.location(place.segment, offset), seqno });
             if append.kind == Kind::Tombstone {
-                room.segment.note_tombstone(append.len());
+                place.segment.note_tombstone(append.len());
             }
             offset += append.len();
             rest = behind;
         }
-        self.publish(room.claim)?;
+        self.publish(place.claim)?;
         Ok(written)
     }
 
@@ -201,7 +202,7 @@ impl Log {
     }
 
     /// Takes `len` bytes of the log and `count` seqnos.
-    fn claim<'g>(&self, guard: &'g EpochGuard<'_>, len: u64, count: u64, priority: Priority) -> Result<Room<'g>> {
+    fn claim<'g>(&self, guard: &'g EpochGuard<'_>, len: u64, count: u64, priority: Priority) -> Result<Place<'g>> {
         let mut appender = self.appender.lock();
         loop {
             if let Some(active) = &appender.active
@@ -212,7 +213,7 @@ impl Log {
                 appender.seqno_next += count;
                 segment.note_seqno(seqno);
                 segment.note_seqno(seqno + count - 1);
-                return Ok(Room { segment, claim, seqno });
+                return Ok(Place { segment, claim, seqno });
             }
             self.rotate(guard.epochs(), &mut appender, len, priority)?;
         }
@@ -225,7 +226,7 @@ impl Log {
             Some(place) => appender.prepared.remove(place).ok_or_else(|| Error::from(Status::NoSpace))?,
             None => {
                 let file_len = appender.segment_bytes_next.max(wanted.next_multiple_of(4096));
-                match self.make_listed_segment(epochs, file_len, wanted, false) {
+                match self.make_listed_segment(epochs, file_len, wanted, self.room()) {
                     Ok(segment) => segment,
                     Err(error) => {
                         let is_last_room = error.status() == Status::NoSpace && priority == Priority::Reclaiming;
@@ -256,11 +257,11 @@ impl Log {
         epochs: &Epochs,
         file_len: u64,
         wanted: u64,
-        is_written: bool,
+        room: Room,
     ) -> Result<Arc<Segment>> {
         let mut file_len = file_len;
         loop {
-            let made = self.make_segment(file_len, is_written, self.config.bytes_max_ordinary()).and_then(|segment| {
+            let made = self.make_segment(file_len, room, self.config.bytes_max_ordinary()).and_then(|segment| {
                 let listed = self
                     .storage
                     .sync_directory()
@@ -284,10 +285,10 @@ impl Log {
 
     /// Makes a segment file for compaction and gives it addresses; the manifest does not name it yet.
     pub fn make_output_segment(&self, file_len: u64) -> Result<Arc<Segment>> {
-        self.make_segment(file_len, false, self.config.bytes_max)
+        self.make_segment(file_len, Room::Shared, self.config.bytes_max)
     }
 
-    fn make_segment(&self, file_len: u64, is_written: bool, bytes_max: u64) -> Result<Arc<Segment>> {
+    fn make_segment(&self, file_len: u64, room: Room, bytes_max: u64) -> Result<Arc<Segment>> {
         if self.config.bytes_max != 0 && self.segments.file_bytes() + file_len > bytes_max {
             return Err(Error::new(
                 Status::NoSpace,
@@ -295,7 +296,7 @@ impl Log {
             ));
         }
         let id = self.segment_id_next.fetch_add(1, Ordering::Relaxed);
-        let segment = Arc::new(Segment::create(self.storage.as_ref(), self.store_id, id, file_len, is_written)?);
+        let segment = Arc::new(Segment::create(self.storage.as_ref(), self.store_id, id, file_len, room)?);
         match self.segments.insert(&segment, None) {
             Ok(()) => Ok(segment),
             Err(error) => {
@@ -303,6 +304,15 @@ impl Log {
                 Err(error)
             }
         }
+    }
+
+    /// How sets store into a new segment.
+    fn room(&self) -> Room {
+        if self.config.sync == SyncMode::Always { Room::Staged } else { Room::Shared }
+    }
+
+    fn room_written(&self) -> Room {
+        if self.config.sync == SyncMode::Always { Room::Written } else { Room::Shared }
     }
 
     /// Undoes `make_segment` for a segment that nothing refers to, and that the manifest does not name.
@@ -339,9 +349,9 @@ impl Log {
         };
         let is_fast = file_len / self.storage.now_ms().saturating_sub(prepared_ms).max(1) > WRITTEN_BYTES_PER_MS_MAX;
         if lacks_prepared {
-            // What is written in large pieces does not gain from it, and would be written twice.
-            let is_written = self.config.sync == SyncMode::Always && !is_fast;
-            let prepared = self.make_listed_segment(epochs, file_len, 0, is_written)?;
+            // What is written in large pieces does not gain from blocks that were, and would be written twice.
+            let room = if is_fast { self.room() } else { self.room_written() };
+            let prepared = self.make_listed_segment(epochs, file_len, 0, room)?;
             // Not in mode `always`: each page would count as changed, and the next sync would write them all.
             if self.config.sync != SyncMode::Always {
                 prepared.map().populate(0..file_len as usize);
@@ -359,7 +369,7 @@ impl Log {
         }
         if lacks_reserve {
             let reserve_bytes = self.config.reserve_bytes();
-            let reserve = self.make_listed_segment(epochs, reserve_bytes, reserve_bytes, false)?;
+            let reserve = self.make_listed_segment(epochs, reserve_bytes, reserve_bytes, self.room())?;
             let mut appender = self.appender.lock();
             if appender.active.is_none() && appender.prepared.is_empty() {
                 self.keep_clock_in(Some(&reserve));

@@ -25,7 +25,7 @@ const BLOCK_BYTES: u64 = 4096;
 const REWRITE_CHUNK_BYTES: u64 = 1 << 20;
 /// A sync of no more than this much writes that alone, and not the head with its words ...
 const GROUP_BYTES_MAX: u64 = 64 << 10;
-/// ... but for one in so many: the durable word on the disk is that many syncs behind at most.
+/// ... but for the first of a segment and one in so many: the durable word on the disk is that many syncs behind at most.
 const HEAD_EVERY: u32 = 16;
 
 /// The name of a segment's file.
@@ -40,8 +40,18 @@ pub fn segment_id(name: &str) -> Option<u64> {
     (id != 0 && segment_name(id) == name).then_some(id)
 }
 
+/// How the room of a new segment is made ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Room {
+    /// Stores go to the page cache: what a killed process has written is there.
+    Shared,
+    /// Stores are brought there by a sync: for when nothing is acknowledged before one.
+    Staged,
+    /// Likewise, and the disk has written its blocks once, which takes a while and makes small syncs faster.
+    Written,
+}
+
 /// What the syncs of a segment came to.
-#[derive(Default)]
 struct Syncs {
     has_failed: bool,
     /// How many there were since the last that wrote the head.
@@ -81,20 +91,22 @@ pub struct Segment {
 
 impl Segment {
     /// Makes the file of segment `id`, reserves `file_len` bytes and makes all of that durable but
-    /// for the directory entry. On an error nothing is left. If it `is_written`, small syncs of it are faster, and
-    /// this takes longer.
-    pub fn create(storage: &dyn Storage, store_id: u64, id: u64, file_len: u64, is_written: bool) -> Result<Self> {
+    /// for the directory entry. On an error nothing is left.
+    pub fn create(storage: &dyn Storage, store_id: u64, id: u64, file_len: u64, room: Room) -> Result<Self> {
         let name = segment_name(id);
         let failed = |source| Error::from_io(&format!("make {name} of {file_len} bytes"), &source);
         let file = storage.create(&name).map_err(failed)?;
         let made = (|| {
             file.reserve(file_len)?;
-            if is_written {
+            if room == Room::Written {
                 file.write_zeros(file_len)?;
             }
             file.write_at(&head::encode(store_id, id), 0)?;
             file.sync()?;
-            file.map(file_len as usize, MapAccess::ReadWrite)
+            match room {
+                Room::Shared => file.map(file_len as usize, MapAccess::ReadWrite),
+                Room::Staged | Room::Written => file.map_staged(file_len as usize),
+            }
         })();
         match made {
             Ok(map) => {
@@ -162,7 +174,7 @@ impl Segment {
             file: Mutex::new(Some(Arc::from(file))),
             slot: AtomicU64::new(u64::MAX),
             durable: AtomicU64::new(durable),
-            syncs: Mutex::default(),
+            syncs: Mutex::new(Syncs { has_failed: false, headless_count: HEAD_EVERY }),
             has_unsynced_clock: AtomicBool::new(false),
             is_sealed: AtomicBool::new(false),
             seqno_min: AtomicU64::new(0),
@@ -270,21 +282,21 @@ impl Segment {
         // Before the sync: a word that is stored meanwhile asks for another one.
         let has_new_clock = self.has_unsynced_clock.swap(false, Ordering::AcqRel);
         let start = self.durable();
-        let is_group = !has_new_clock && end - start <= GROUP_BYTES_MAX && syncs.headless_count + 1 < HEAD_EVERY;
+        let is_group = !has_new_clock && end.saturating_sub(start) <= GROUP_BYTES_MAX && syncs.headless_count + 1 < HEAD_EVERY;
         let result = if syncs.has_failed {
             Err(Error::new(Status::Io, format!("an earlier sync of {} has failed", self.name())))
         } else {
-            let synced =
-                if is_group { self.map.sync(start as usize..end as usize) } else { self.file()?.sync() };
+            let range = start.min(end) as usize..end as usize;
+            let file = self.file()?;
+            let synced = if is_group {
+                file.sync_range(&self.map, range)
+            } else {
+                self.map.write_out(range).and_then(|()| file.sync())
+            };
             synced.map_err(|source| Error::new(Status::Io, format!("cannot sync {}: {source}", self.name())))
         };
         syncs.headless_count = if is_group { syncs.headless_count + 1 } else { 0 };
         syncs.has_failed = result.is_err();
-        if is_group && result.is_ok() && end < self.file_len() {
-            // The sync has protected the page that the next record goes to: one fault here, while nobody stores, is
-            // less than one that others wait behind.
-            self.map.populate(end as usize..end as usize + 1);
-        }
         if result.is_ok() && self.durable() < end {
             // The word first: who sees `durable` may seal the segment, and then a store to its map is a fault.
             self.store_durable_word(end, false);

@@ -40,6 +40,14 @@ pub(super) trait Backing: Send + Sync {
     /// Makes durable what lies in `range`, as [`super::File::sync`] does for all of the file.
     fn sync(&self, range: Range<usize>) -> io::Result<()>;
 
+    /// Has the file see what lies in `range`. It does anyway, unless the map is staged.
+    fn write_out(&self, _range: Range<usize>) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Has the file see a word that was stored at `offset`.
+    fn write_out_word(&self, _offset: usize, _word: [u8; 8]) {}
+
     /// From now on a store through the map is a fault. Failing to arrange that is no error: it
     /// only guards against strangers' stores.
     fn protect(&self) {}
@@ -181,7 +189,7 @@ impl AppendMap {
         // never lent as `&[u8]` (`read` and `claim` exclude it), so every access is atomic.
         let word = unsafe { &*self.map.base.as_ptr().add(offset).cast::<AtomicU64>() };
         let writable = self.map.access == MapAccess::ReadWrite && !self.is_protected.load(Ordering::Acquire);
-        MapWord { word, writable }
+        MapWord { word, offset, backing: writable.then_some(&*self.map.backing) }
     }
 
     /// Has the system put memory behind `range` before it is needed. Takes about a microsecond a page, and each counts
@@ -191,15 +199,21 @@ impl AppendMap {
         self.map.backing.populate(range);
     }
 
-    /// Makes the bytes of `range` durable, and perhaps others around them. After an error nothing may be assumed about
-    /// what reached the disk, also not from a later success.
-    pub fn sync(&self, range: Range<usize>) -> io::Result<()> {
-        debug_assert!(range.start <= range.end && range.end <= self.map.len);
+    /// Has the file see the published bytes of `range`, which matters in a staged map only.
+    pub fn write_out(&self, range: Range<usize>) -> io::Result<()> {
+        debug_assert!(range.start <= range.end && range.end <= self.published());
+        self.map.backing.write_out(range)
+    }
+
+    /// See [`super::File::sync_range`].
+    pub(super) fn sync(&self, range: Range<usize>) -> io::Result<()> {
+        debug_assert!(range.start <= range.end && range.end <= self.published());
         self.map.backing.sync(range)
     }
 
     /// Ends all writing: there is no free room any more, words keep their values, and a stray store of
-    /// the host program is a fault of its own instead of damage. Everything claimed must be published.
+    /// the host program is a fault of its own instead of damage. Everything claimed must be published, and the file
+    /// must have seen it.
     pub fn protect(&self) {
         assert_eq!(self.tail(), self.published(), "a claim is still being filled");
         self.is_protected.store(true, Ordering::Release);
@@ -251,7 +265,9 @@ fn pause(rounds: &mut u32) {
 /// A word in a mapped header.
 pub struct MapWord<'a> {
     word: &'a AtomicU64,
-    writable: bool,
+    offset: usize,
+    /// `None` in a read-only map.
+    backing: Option<&'a dyn Backing>,
 }
 
 impl MapWord<'_> {
@@ -262,8 +278,9 @@ impl MapWord<'_> {
 
     /// Stores the word; does nothing in a read-only map.
     pub fn store(&self, value: u64) {
-        if self.writable {
+        if let Some(backing) = self.backing {
             self.word.store(value.to_le(), Ordering::Release);
+            backing.write_out_word(self.offset, value.to_le_bytes());
         }
     }
 }

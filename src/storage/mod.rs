@@ -29,6 +29,7 @@ pub use map::{AppendMap, Claim, Map, MapAccess};
 pub use sim::SimulatedStorage;
 
 use std::io;
+use std::ops::Range;
 
 /// Why the lock of a store was not given.
 #[derive(Debug)]
@@ -120,6 +121,17 @@ pub trait File: Send + Sync {
     /// After an error nothing may be assumed about what reached the disk, also not from a later success.
     fn sync(&self) -> io::Result<()>;
 
+    /// Makes the published bytes of `range` of a map of this file durable, and what is needed to find them. Errors as
+    /// those of [`File::sync`].
+    fn sync_range(&self, map: &AppendMap, range: Range<usize>) -> io::Result<()> {
+        map.sync(range)
+    }
+
     /// Maps `0..len`, which must lie inside the file. The map outlives this handle and the name.
     fn map(&self, len: usize, access: MapAccess) -> io::Result<Map>;
+
+    /// Maps `0..len` for stores that the file does not see before [`File::sync_range`] or [`AppendMap::write_out`]
+    /// brings them there; words it sees at once. For small frequent syncs: a page that is shared with the file is
+    /// protected by each sync, so that the next store to it is a fault, while others wait to publish behind it.
+    fn map_staged(&self, len: usize) -> io::Result<Map>;
 }

@@ -7,6 +7,7 @@
 //! Locks: none; the system orders what happens to one file.
 
 use super::{File, MapAccess, retry};
+use super::staged::StagedPages;
 use crate::storage::map::{Backing, Map};
 use memmap2::{MmapOptions, MmapRaw};
 use std::io;
@@ -23,12 +24,12 @@ const SYNCED_LEN: u64 = 1 << 20;
 
 /// A file of a store; its descriptor is closed when this is dropped, maps of it live on.
 pub(super) struct DiskFile {
-    file: std::fs::File,
+    file: Arc<std::fs::File>,
 }
 
 impl DiskFile {
     pub(super) fn new(file: std::fs::File) -> Self {
-        Self { file }
+        Self { file: Arc::new(file) }
     }
 
     /// Has `reserve` make the file `len` bytes long from its present end, which it is given, or
@@ -107,6 +108,13 @@ impl File for DiskFile {
         self.file.sync_data()
     }
 
+    fn map_staged(&self, len: usize) -> io::Result<Map> {
+        if len as u64 > self.len()? {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file is shorter than what was to be mapped"));
+        }
+        StagedPages::map(&self.file, len)
+    }
+
     fn map(&self, len: usize, access: MapAccess) -> io::Result<Map> {
         if len as u64 > self.len()? {
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file is shorter than what was to be mapped"));
@@ -119,8 +127,8 @@ impl File for DiskFile {
         let mut options = MmapOptions::new();
         options.len(len);
         let pages = match access {
-            MapAccess::ReadOnly => options.map_raw_read_only(&self.file)?,
-            MapAccess::ReadWrite => options.map_raw(&self.file)?,
+            MapAccess::ReadOnly => options.map_raw_read_only(&*self.file)?,
+            MapAccess::ReadWrite => options.map_raw(&*self.file)?,
         };
         let base = NonNull::new(pages.as_mut_ptr()).ok_or_else(|| io::Error::other("mapped at address 0"))?;
         // SAFETY: page-aligned; valid for `len` bytes until `pages` is unmapped, which the backing
@@ -130,30 +138,28 @@ impl File for DiskFile {
     }
 }
 
+/// Offset and length of the pages that `range` touches, as far as `len` bytes are mapped.
+pub(super) fn whole_pages(range: &Range<usize>, len: usize) -> (usize, usize) {
+    let start = (range.start - range.start % BLOCK_LEN as usize).min(len);
+    (start, range.end.clamp(start, len) - start)
+}
+
 /// Mapped pages, unmapped when dropped.
 struct Pages {
     pages: MmapRaw,
-}
-
-impl Pages {
-    /// Offset and length of the pages that `range` touches, as far as they are mapped.
-    fn whole_pages(&self, range: Range<usize>) -> (usize, usize) {
-        let start = (range.start - range.start % BLOCK_LEN as usize).min(self.pages.len());
-        (start, range.end.clamp(start, self.pages.len()) - start)
-    }
 }
 
 impl Backing for Pages {
     // The one place for it (ST1).
     #[allow(clippy::disallowed_methods)]
     fn sync(&self, range: Range<usize>) -> io::Result<()> {
-        let (start, len) = self.whole_pages(range);
+        let (start, len) = whole_pages(&range, self.pages.len());
         // SAFETY: pages of a live map of our own (`whole_pages`); the call changes no byte of them.
         retry(|| unsafe { libc::msync(self.pages.as_mut_ptr().add(start).cast(), len, libc::MS_SYNC) }).map(drop)
     }
 
     fn populate(&self, range: Range<usize>) {
-        let (start, len) = self.whole_pages(range);
+        let (start, len) = whole_pages(&range, self.pages.len());
         // SAFETY: pages of a live map of our own (`whole_pages`); the call changes no byte of them, and their
         // blocks are reserved (ST3). Refused before Linux 5.14: then pages come one by one, as stores ask.
         unsafe { libc::madvise(self.pages.as_mut_ptr().add(start).cast(), len, libc::MADV_POPULATE_WRITE) };
