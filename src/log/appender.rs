@@ -211,8 +211,7 @@ impl Log {
             {
                 let seqno = appender.seqno_next;
                 appender.seqno_next += count;
-                segment.note_seqno(seqno);
-                segment.note_seqno(seqno + count - 1);
+                segment.note_appended(seqno, seqno + count - 1);
                 return Ok(Place { segment, claim, seqno });
             }
             self.rotate(guard.epochs(), &mut appender, len, priority)?;

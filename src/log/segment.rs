@@ -413,6 +413,15 @@ impl Segment {
         self.seqno_max.load(Ordering::Relaxed)
     }
 
+    /// Notes that the segment holds the records `first..=last`. The caller holds the append lock, and sets append here:
+    /// nobody else notes anything, and no later seqno was noted.
+    pub(super) fn note_appended(&self, first: u64, last: u64) {
+        if self.seqno_min.load(Ordering::Relaxed) == 0 {
+            self.seqno_min.store(first, Ordering::Relaxed);
+        }
+        self.seqno_max.store(last, Ordering::Relaxed);
+    }
+
     /// Notes that the segment holds a record with `seqno`.
     pub fn note_seqno(&self, seqno: u64) {
         self.seqno_max.fetch_max(seqno, Ordering::Relaxed);

@@ -188,7 +188,7 @@ impl Inner {
         Self::check_key(key)?;
         Self::check_value(value)?;
         self.log.check_writable()?;
-        self.log.wait_for_room();
+        self.log.wait_for_room(value.len() as u64);
         let hash = self.hasher.hash(key);
         let stripe = self.index.lock(hash);
         let present = self.present(guard, &stripe, key, hash);
@@ -264,7 +264,7 @@ impl Inner {
             }
         }
         self.log.check_writable()?;
-        self.log.wait_for_room();
+        self.log.wait_for_room(ops.iter().map(BatchOp::len).sum());
         if ops.is_empty() {
             return if is_synced { self.log.sync_all() } else { Ok(()) };
         }
@@ -332,6 +332,14 @@ impl Inner {
 }
 
 impl<'a> BatchOp<'a> {
+    /// Bytes of the key and the value.
+    fn len(&self) -> u64 {
+        match self {
+            BatchOp::Set { key, value, .. } => (key.len() + value.len()) as u64,
+            BatchOp::Del { key } => key.len() as u64,
+        }
+    }
+
     /// The key that it is about.
     pub fn key(&self) -> &'a [u8] {
         match self {
