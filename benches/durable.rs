@@ -173,7 +173,10 @@ impl Bare {
     fn append(&self, record: &[u8; RECORD_LEN]) {
         let number = {
             let mut tail = self.tail.lock().unwrap();
-            assert!(self.way != Way::MapFdatasync || tail.count < self.slots(), "the file is full: fewer seconds, please");
+            assert!(
+                self.way != Way::MapFdatasync || tail.count < self.slots(),
+                "the file is full: fewer seconds, please"
+            );
             if self.way == Way::Dsync {
                 tail.staged.extend_from_slice(record);
             } else {
@@ -280,7 +283,9 @@ fn main() {
     let directory = parent.join(format!("larder-durable-{}", std::process::id()));
     std::fs::create_dir(&directory).unwrap();
     eprintln!("{rounds} rounds of {seconds} s each, in {}", directory.display());
-    println!("| threads | what | sets/s | of the best bare loop | records a sync | syncs/s |\n|---:|---|---:|---:|---:|---:|");
+    println!(
+        "| threads | what | sets/s | of the best bare loop | records a sync | syncs/s |\n|---:|---|---:|---:|---:|---:|"
+    );
     for threads in threads.split(',').map(|threads| threads.parse::<u64>().unwrap()) {
         let path = directory.join(format!("{threads}"));
         let store = Store::open(&path, &Options { sync: SyncMode::Always, ..Options::default() }).unwrap();

@@ -189,7 +189,9 @@ fn main() {
     eprintln!("{count} keys in {}", path.display());
     let store = Store::open(&path, &options).unwrap();
     let map = InMemory((0..SHARD_COUNT).map(|_| RwLock::default()).collect());
-    println!("| sets | of | p50, µs | p99 | p99.9 | p99.99 | max | over 1 ms |\n|---|---|---:|---:|---:|---:|---:|---:|");
+    println!(
+        "| sets | of | p50, µs | p99 | p99.9 | p99.99 | max | over 1 ms |\n|---|---|---:|---:|---:|---:|---:|---:|"
+    );
     measure("growing", count, |n| n, &store, &map);
     let spread = |n| mixed(n + 7) % count;
     // The first time over everything is dead bytes for the second.

@@ -4,29 +4,27 @@
 //! *sealed* once, unlinked by compaction. A reader that holds it keeps the mapping, so compaction
 //! never cuts a reader off.
 //!
-//! Not here: the byte layout (`format::record`), choosing what to append (`log::appender`).
+//! Not here: the byte layout (`format::record`), choosing what to append (`log::appender`), making it durable (`sync`).
 //!
 //! Invariants:
 //!   S1. Bytes in `0..published` never change (but for the two words of the head).
 //!   S2. `published` only grows, and only after the bytes are in place.
 //!   S3. `durable <= published`; it grows only after a sync that succeeded.
 
+mod sync;
+
 use crate::error::{Error, Result, Status};
 use crate::format::checkpoint::CheckpointSegment;
-use crate::format::segment::{self as head, CLOCK_WORD, DURABLE_WORD, Durable, HEAD_LEN, HeadProblem};
+use crate::format::segment::{self as head, CLOCK_WORD, DURABLE_WORD, HEAD_LEN, HeadProblem};
 use crate::format::{FORMAT_VERSION, Seed};
 use crate::storage::{AppendMap, File, MapAccess, Storage};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use sync::Syncs;
 
 /// What file systems hand out and take back space by, at least.
 const BLOCK_BYTES: u64 = 4096;
-const REWRITE_CHUNK_BYTES: u64 = 1 << 20;
-/// A sync of no more than this much writes that alone, and not the head with its words ...
-const GROUP_BYTES_MAX: u64 = 64 << 10;
-/// ... but for the first of a segment and one in so many: the durable word on the disk is that many syncs behind at most.
-const HEAD_EVERY: u32 = 16;
 
 /// The name of a segment's file.
 pub fn segment_name(id: u64) -> String {
@@ -49,13 +47,6 @@ pub enum Room {
     Staged,
     /// Likewise, and the disk has written its blocks once, which takes a while and makes small syncs faster.
     Written,
-}
-
-/// What the syncs of a segment came to.
-struct Syncs {
-    has_failed: bool,
-    /// How many there were since the last that wrote the head.
-    headless_count: u32,
 }
 
 /// One file of the log.
@@ -174,7 +165,7 @@ impl Segment {
             file: Mutex::new(Some(Arc::from(file))),
             slot: AtomicU64::new(u64::MAX),
             durable: AtomicU64::new(durable),
-            syncs: Mutex::new(Syncs { has_failed: false, headless_count: HEAD_EVERY }),
+            syncs: Mutex::default(),
             has_unsynced_clock: AtomicBool::new(false),
             is_sealed: AtomicBool::new(false),
             seqno_min: AtomicU64::new(0),
@@ -262,65 +253,6 @@ impl Segment {
         file.ok_or_else(|| Error::new(Status::Panic, format!("{} is sealed and takes no changes", self.name())))
     }
 
-    /// Whether a sync would make nothing below `end` durable that is not, nor the clock word.
-    pub(crate) fn is_synced_through(&self, end: u64) -> bool {
-        self.durable() >= end && !self.has_unsynced_clock()
-    }
-
-    /// Whether the clock word has changed since the last sync.
-    pub(crate) fn has_unsynced_clock(&self) -> bool {
-        self.has_unsynced_clock.load(Ordering::Acquire)
-    }
-
-    /// Syncs, and remembers that everything below `end` is durable.
-    pub(crate) fn sync_through(&self, end: u64) -> Result<()> {
-        debug_assert!(end <= self.end(), "S3: durable is never ahead of published");
-        let mut syncs = self.syncs.lock();
-        if self.is_synced_through(end) {
-            return Ok(());
-        }
-        // Before the sync: a word that is stored meanwhile asks for another one.
-        let has_new_clock = self.has_unsynced_clock.swap(false, Ordering::AcqRel);
-        let start = self.durable();
-        let is_group = !has_new_clock && end.saturating_sub(start) <= GROUP_BYTES_MAX && syncs.headless_count + 1 < HEAD_EVERY;
-        let result = if syncs.has_failed {
-            Err(Error::new(Status::Io, format!("an earlier sync of {} has failed", self.name())))
-        } else {
-            let range = start.min(end) as usize..end as usize;
-            let file = self.file()?;
-            let synced = if is_group {
-                file.sync_range(&self.map, range)
-            } else {
-                self.map.write_out(range).and_then(|()| file.sync())
-            };
-            synced.map_err(|source| Error::new(Status::Io, format!("cannot sync {}: {source}", self.name())))
-        };
-        syncs.headless_count = if is_group { syncs.headless_count + 1 } else { 0 };
-        syncs.has_failed = result.is_err();
-        if result.is_ok() && self.durable() < end {
-            // The word first: who sees `durable` may seal the segment, and then a store to its map is a fault.
-            self.store_durable_word(end, false);
-            self.durable.store(end, Ordering::Release);
-        }
-        result
-    }
-
-    /// After a failed sync of mode `always`: what lies behind the durable end never counts (R12).
-    pub(crate) fn cut_at_durable(&self) {
-        self.store_durable_word(self.durable(), true);
-    }
-
-    fn store_durable_word(&self, end: u64, is_cut: bool) {
-        self.map.word(DURABLE_WORD).store(head::encode_durable(self.seed, Durable { end, is_cut }));
-    }
-
-    /// The durable word as it stands in the file.
-    pub fn durable_word(&self) -> Result<Durable> {
-        let word = self.map.word(DURABLE_WORD).load();
-        head::decode_durable(self.seed, word)
-            .ok_or_else(|| Error::corrupt(&self.name(), DURABLE_WORD as u64, "the durable word fails its check"))
-    }
-
     /// Notes in the file that the expiry clock has reached `now_ms`.
     pub fn store_clock(&self, now_ms: u64) {
         self.map.word(CLOCK_WORD).store(head::encode_clock(self.seed, now_ms));
@@ -337,27 +269,6 @@ impl Segment {
         self.map
             .read(HEAD_LEN..limit as usize)
             .ok_or_else(|| Error::corrupt(&self.name(), self.end(), "the readable part of the file ends"))
-    }
-
-    /// Writes what lies between the durable word's end and `end` once more, byte for byte, and syncs:
-    /// after an earlier failure, pages that look clean may not be on the disk.
-    pub fn rewrite_through(&self, end: u64) -> Result<()> {
-        let failed = |source| Error::from_io(&format!("write {}", self.name()), &source);
-        let file = self.file()?;
-        let Durable { end: mut offset, is_cut } = self.durable_word()?;
-        while offset < end {
-            let chunk_end = end.min(offset + REWRITE_CHUNK_BYTES);
-            if let Some(bytes) = self.map.read(offset as usize..chunk_end as usize) {
-                // By way of a copy: the target is the very memory that the map shows.
-                let copy = bytes.to_vec();
-                file.write_at(&copy, offset).map_err(failed)?;
-            }
-            offset = chunk_end;
-        }
-        file.sync().map_err(|source| Error::from_io(&format!("sync {}", self.name()), &source))?;
-        // A cut stays one until the manifest has sealed the segment: recovery may begin again before (RC3).
-        self.store_durable_word(end, is_cut);
-        Ok(())
     }
 
     /// Takes over what a checkpoint knows of this segment.

@@ -41,19 +41,23 @@ impl World {
 
     fn write(&self) -> Result<()> {
         let seqno = self.written.fetch_add(1, Ordering::AcqRel) + 1;
-        let answer = self.group.through(seqno, || self.failure(), |term| {
-            assert!(!self.is_syncing.swap(true, Ordering::AcqRel), "G1: two lead");
-            let covered = self.written.load(Ordering::Acquire);
-            term.covers(covered);
-            let fails = self.failing == Some(self.sync_count.fetch_add(1, Ordering::AcqRel));
-            if fails {
-                self.has_failed.store(true, Ordering::Release);
-            } else {
-                self.on_disk.store(covered, Ordering::Release);
-            }
-            self.is_syncing.store(false, Ordering::Release);
-            self.failure()
-        });
+        let answer = self.group.through(
+            seqno,
+            || self.failure(),
+            |term| {
+                assert!(!self.is_syncing.swap(true, Ordering::AcqRel), "G1: two lead");
+                let covered = self.written.load(Ordering::Acquire);
+                term.covers(covered);
+                let fails = self.failing == Some(self.sync_count.fetch_add(1, Ordering::AcqRel));
+                if fails {
+                    self.has_failed.store(true, Ordering::Release);
+                } else {
+                    self.on_disk.store(covered, Ordering::Release);
+                }
+                self.is_syncing.store(false, Ordering::Release);
+                self.failure()
+            },
+        );
         assert!(answer.is_err() || self.on_disk.load(Ordering::Acquire) >= seqno, "G3: durable, and not on the disk");
         answer
     }

@@ -6,8 +6,8 @@
 //!
 //! Locks: none; the system orders what happens to one file.
 
-use super::{File, MapAccess, retry};
 use super::staged::StagedPages;
+use super::{File, MapAccess, retry};
 use crate::storage::map::{Backing, Map};
 use memmap2::{MmapOptions, MmapRaw};
 use std::io;
