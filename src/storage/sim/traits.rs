@@ -277,10 +277,10 @@ impl File for SimulatedFile {
 impl SimulatedFile {
     fn map_of(&self, image: Arc<Image>, len: usize, access: MapAccess, is_staged: bool) -> Map {
         let base = image.base();
+        let file = SimulatedFile { shared: Arc::clone(&self.shared), id: self.id, access, pin: Arc::clone(&self.pin) };
         // SAFETY: aligned to 8 and valid for `len` bytes, since `len` is at most the file's length and
         // that at most the image's capacity; the backing keeps the image, which never moves (I1);
         // the simulation itself stores there only when the store writes or punches.
-        let file = SimulatedFile { shared: Arc::clone(&self.shared), id: self.id, access, pin: Arc::clone(&self.pin) };
         unsafe { Map::new(base, len, access, Arc::new(Memory { image, file, is_staged })) }
     }
 }
