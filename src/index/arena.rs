@@ -5,6 +5,9 @@
 //! space that the largest would fit in, and touches of it only what it needs; the rest costs nothing. A
 //! slot that comes back is used again as it is, but for the part that the next page does not need.
 //!
+//! An index that grows cannot fail, because it grows for a record that is written already. So whoever is about to
+//! write asks first, with [`Arena::ensure_free`], and is told while nothing has happened.
+//!
 //! Not here: what a page is (`page`), when one is freed (`table`, through the epochs).
 //!
 //! Invariants:
@@ -39,6 +42,7 @@ mod by_slot {
     use super::*;
     use memmap2::{MmapOptions, MmapRaw};
     use parking_lot::Mutex;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     /// Slots per chunk: what the system is asked for at a time.
     const CHUNK_SLOTS: usize = 64;
@@ -46,9 +50,17 @@ mod by_slot {
     /// Free slots beyond this and a sixteenth of all give their memory back.
     const KEPT_SLOTS: usize = 32;
 
+    /// So many slots are free before a write, besides those that it may need itself: the writers that asked at the same
+    /// moment take them, two each at most, and few of them any.
+    const FREE_SLOTS_MIN: usize = 24;
+    /// More than this no write is asked to find ahead: a batch that splits so many pages is none.
+    const FREE_SLOTS_MAX: usize = 1024;
+
     #[derive(Default)]
     pub(in super::super) struct Arena {
         slots: Mutex<Slots>,
+        /// As many as are in `slots.free`, for a look without the lock.
+        free_count: AtomicUsize,
     }
 
     #[derive(Default)]
@@ -68,10 +80,15 @@ mod by_slot {
 
     impl Arena {
         /// `bytes` zeros, aligned to a memory page. Ends the process like any allocation if there is no
-        /// memory.
+        /// memory and nobody asked [`Arena::ensure_free`].
         pub(in super::super) fn allocate(&self, bytes: usize) -> NonNull<u8> {
             assert!(bytes <= SLOT_BYTES);
-            let slot = self.slots.lock().take();
+            let slot = {
+                let mut slots = self.slots.lock();
+                let slot = slots.take();
+                self.free_count.store(slots.free.len(), Ordering::Relaxed);
+                slot
+            };
             let wanted_bytes = memory_bytes(bytes);
             if slot.touched_bytes > wanted_bytes {
                 // A2: what the last page touched and this one will not.
@@ -81,6 +98,24 @@ mod by_slot {
             // SAFETY: `bytes` fit in the slot, and it is ours (A1).
             unsafe { slot.address.write_bytes(0, bytes) };
             slot.address
+        }
+
+        /// Sees to it that so many pages can be made without asking the system; false if it has nothing to give.
+        #[inline]
+        pub(in super::super) fn ensure_free(&self, count: usize) -> bool {
+            let wanted = FREE_SLOTS_MIN + count.min(FREE_SLOTS_MAX);
+            self.free_count.load(Ordering::Relaxed) >= wanted || self.map_until_free(wanted)
+        }
+
+        #[cold]
+        fn map_until_free(&self, wanted: usize) -> bool {
+            let mut slots = self.slots.lock();
+            while slots.free.len() < wanted {
+                let Some(chunk) = new_chunk() else { return false };
+                slots.add(chunk);
+                self.free_count.store(slots.free.len(), Ordering::Relaxed);
+            }
+            true
         }
 
         /// Takes back what [`Arena::allocate`] gave.
@@ -98,34 +133,41 @@ mod by_slot {
                 unsafe { give_back(address, touched_bytes) };
                 touched_bytes = 0;
             }
-            self.slots.lock().free.push(FreeSlot { address, touched_bytes });
+            let mut slots = self.slots.lock();
+            slots.free.push(FreeSlot { address, touched_bytes });
+            self.free_count.store(slots.free.len(), Ordering::Relaxed);
         }
     }
 
     impl Slots {
         fn take(&mut self) -> FreeSlot {
-            if let Some(slot) = self.free.pop() {
-                return slot;
+            loop {
+                if let Some(slot) = self.free.pop() {
+                    return slot;
+                }
+                let Some(chunk) = new_chunk() else { handle_alloc_error(Layout::new::<[u8; CHUNK_BYTES]>()) };
+                self.add(chunk);
             }
-            self.chunks.push(new_chunk());
-            let chunk = self.chunks[self.chunks.len() - 1].as_mut_ptr();
+        }
+
+        /// The chunk's slots are the last to be taken: those that were used before have memory already.
+        fn add(&mut self, chunk: MmapRaw) {
+            let base = chunk.as_mut_ptr();
+            self.chunks.push(chunk);
             // SAFETY: within the chunk, and so not null.
-            let address = |i: usize| unsafe { NonNull::new_unchecked(chunk.add(i * SLOT_BYTES)) };
-            let slot = |i| FreeSlot { address: address(i), touched_bytes: 0 };
-            self.free.extend((1..CHUNK_SLOTS).rev().map(slot));
-            slot(0)
+            let address = |i: usize| unsafe { NonNull::new_unchecked(base.add(i * SLOT_BYTES)) };
+            let slots = (0..CHUNK_SLOTS).rev().map(|i| FreeSlot { address: address(i), touched_bytes: 0 });
+            self.free.splice(0..0, slots);
         }
     }
 
     #[allow(clippy::disallowed_methods)] // Anonymous memory: the rule is about maps of files.
-    fn new_chunk() -> MmapRaw {
-        let Ok(chunk) = MmapOptions::new().len(CHUNK_BYTES).map_anon().map(MmapRaw::from) else {
-            handle_alloc_error(Layout::new::<[u8; CHUNK_BYTES]>());
-        };
+    fn new_chunk() -> Option<MmapRaw> {
+        let chunk = MmapOptions::new().len(CHUNK_BYTES).map_anon().map(MmapRaw::from).ok()?;
         // Huge pages would fill the gaps that are left on purpose. It is advice: if it fails, no matter.
         #[cfg(target_os = "linux")]
         let _ = chunk.advise(memmap2::Advice::NoHugePage);
-        chunk
+        Some(chunk)
     }
 
     /// # Safety
@@ -146,6 +188,11 @@ mod by_page {
     pub(in super::super) struct Arena;
 
     impl Arena {
+        /// Nothing is known ahead here.
+        pub(in super::super) fn ensure_free(&self, _count: usize) -> bool {
+            true
+        }
+
         /// `bytes` zeros, aligned to a memory page.
         pub(in super::super) fn allocate(&self, bytes: usize) -> NonNull<u8> {
             assert!(bytes > 0 && bytes <= SLOT_BYTES);
