@@ -144,4 +144,5 @@ const struct engine engine_larder = {
     .compact = compact_larder,
     .last_message = message_larder,
     .has_versions = true,
+    .survives_without_sync = true,
 };

@@ -53,6 +53,8 @@ struct engine {
     const char *(*last_message)(void);
     /* Whether several threads write at once, and versions order what they wrote. */
     bool has_versions;
+    /* Whether mode none leaves a store that opens. The others' manuals say that theirs may be corrupt. */
+    bool survives_without_sync;
 };
 
 extern const struct engine engine_larder, engine_lmdb, engine_sqlite;

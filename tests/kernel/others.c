@@ -214,9 +214,7 @@ static int run_one(sqlite3_stmt *statement, const struct operation *operation) {
 
 static enum outcome sync_sqlite(void *store) {
     struct sqlite *sqlite = store;
-    /* With synchronous=OFF nothing is ever synced; for one moment it is not. */
-    int code = sqlite3_exec(sqlite->db, "PRAGMA synchronous", NULL, NULL, NULL);
-    if (code == SQLITE_OK) code = sqlite3_wal_checkpoint_v2(sqlite->db, NULL, SQLITE_CHECKPOINT_FULL, NULL, NULL);
+    int code = sqlite3_wal_checkpoint_v2(sqlite->db, NULL, SQLITE_CHECKPOINT_FULL, NULL, NULL);
     return outcome_of_sqlite(sqlite->db, code);
 }
 

@@ -97,7 +97,7 @@ static void power_cuts_leave_a_prefix_and_lose_nothing_durable(const char *dir) 
     struct history history = {.ledger = ledger, .engine = engine};
     int64_t end_ms = now_ms() + (int64_t)(budget_s(8) * 1000);
     for (uint64_t image = 0; !is_over(&tally, end_ms); image++) {
-        enum mode mode = (enum mode)(image % MODE_COUNT);
+        enum mode mode = (enum mode)(image % (engine->survives_without_sync ? MODE_COUNT : MODE_NONE));
         ledger_reset(ledger, mode);
         device_make(&device, memory, "disk", IMAGE_BYTES);
         history.path = path_of(device.mount_point, "s");
