@@ -21,6 +21,8 @@ fuzz-build: need-rust
 	@$(fuzz_cargo)/fuzz $(CARGO) build --quiet --release --locked
 
 fuzz-replay: fuzz-build ## every input that was ever kept, once
+	@$(fuzz_cargo)/fuzz $(CARGO) clippy --quiet --release --all-targets --locked -- -D warnings
+	@cd $(fuzz_root)/fuzz && $(CARGO) fmt --check
 	@$(fuzz_built) --replay $(TARGET)
 
 fuzz-unguided: fuzz-build ## made-up inputs without coverage, T seconds in all (SEED=n TARGET=name)

@@ -61,9 +61,9 @@ pub fn pack(target: &str, directory: &Path) -> io::Result<usize> {
 /// Keeps an input that broke something, under a name made of its bytes.
 pub fn keep(target: &str, input: &[u8]) -> io::Result<PathBuf> {
     // FNV-1a: any hash would do.
-    let hash = input.iter().fold(0xCBF2_9CE4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01B3)
-    });
+    let hash = input
+        .iter()
+        .fold(0xCBF2_9CE4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01B3));
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("found").join(target);
     fs::create_dir_all(&directory)?;
     let path = directory.join(format!("{hash:016x}"));

@@ -15,9 +15,7 @@ use crate::error::{Error, Result, Status};
 use crate::format::manifest::{
     Change, DURABLE_WORD, EDIT_HEAD_LEN, Edit, HEAD_LEN, ManifestHead, decode_edit, encode_edit,
 };
-use crate::format::segment::{
-    Durable, HEAD_LEN as SEGMENT_HEAD_LEN, HeadProblem, decode_durable, encode_durable,
-};
+use crate::format::segment::{Durable, HEAD_LEN as SEGMENT_HEAD_LEN, HeadProblem, decode_durable, encode_durable};
 use crate::format::{FORMAT_VERSION, align8, u64_at};
 use crate::storage::{File, MapAccess, Storage};
 use std::collections::BTreeMap;

@@ -31,7 +31,8 @@ struct Arguments {
 }
 
 fn parse() -> Result<Arguments, String> {
-    let mut parsed = Arguments { seconds: 60.0, seed: 1, is_replay: false, task: None, current: None, targets: Vec::new() };
+    let mut parsed =
+        Arguments { seconds: 60.0, seed: 1, is_replay: false, task: None, current: None, targets: Vec::new() };
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().ok_or(format!("{argument} wants a value"));
@@ -182,7 +183,11 @@ fn run_one(arguments: &Arguments, path: &Path) -> ExitCode {
     }
     targets::calls::clear();
     let elapsed = begin.elapsed().as_secs_f64();
-    println!("torture: fuzz={} executions={executions} seeds={} seconds={elapsed:.1} wrong=0 crashed=0", target.name, seeds.len());
+    println!(
+        "torture: fuzz={} executions={executions} seeds={} seconds={elapsed:.1} wrong=0 crashed=0",
+        target.name,
+        seeds.len()
+    );
     ExitCode::SUCCESS
 }
 

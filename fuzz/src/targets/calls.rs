@@ -7,7 +7,9 @@ use ::larder::ffi::error::{
 };
 use ::larder::ffi::expiry::{larder_expire, larder_ttl};
 use ::larder::ffi::handle::{larder, larder_close, larder_open};
-use ::larder::ffi::keys::{larder_del, larder_exists, larder_free, larder_get, larder_get_into, larder_set, larder_set_with};
+use ::larder::ffi::keys::{
+    larder_del, larder_exists, larder_free, larder_get, larder_get_into, larder_set, larder_set_with,
+};
 use ::larder::ffi::options::{larder_options_free, larder_options_new, larder_options_set};
 use ::larder::ffi::store::{larder_compact, larder_len, larder_sync, larder_verify};
 use ::larder::ffi::view::{larder_get_view, larder_view, larder_view_release};
@@ -62,7 +64,10 @@ impl Opened {
         // SAFETY: options and strings live through the calls, the outputs are variables.
         unsafe {
             for (name, value) in &self.options {
-                assert_eq!(larder_options_set(options, text(name).as_ptr(), text(value).as_ptr(), null_mut()), LARDER_OK);
+                assert_eq!(
+                    larder_options_set(options, text(name).as_ptr(), text(value).as_ptr(), null_mut()),
+                    LARDER_OK
+                );
             }
             let status = larder_open(path.as_ptr(), options, &mut self.handle, &mut err);
             assert_eq!(status, LARDER_OK, "a store that was closed in order does not open");
@@ -172,7 +177,15 @@ fn step(input: &mut Input<'_>, store: &mut Opened, model: &mut Model) {
                 let capacity = input.below(400);
                 let mut buffer = vec![0xEE_u8; capacity];
                 let mut need = usize::MAX;
-                let status = larder_get_into(db, at(&key), key.len(), buffer.as_mut_ptr().cast(), capacity, &mut need, null_mut());
+                let status = larder_get_into(
+                    db,
+                    at(&key),
+                    key.len(),
+                    buffer.as_mut_ptr().cast(),
+                    capacity,
+                    &mut need,
+                    null_mut(),
+                );
                 if let Some(held) = &present {
                     assert_eq!(need, held.value.len());
                     assert_eq!(status == LARDER_OK, need <= capacity);

@@ -41,7 +41,10 @@ fn write<'a>(store: &Opened, ops: &'a [u8]) -> BTreeMap<&'a [u8], &'a [u8]> {
             }
         }
         Err(at) => {
-            assert!(status == LARDER_INVALID_ARGUMENT || status == LARDER_TOO_LARGE, "status {status} for a malformed buffer");
+            assert!(
+                status == LARDER_INVALID_ARGUMENT || status == LARDER_TOO_LARGE,
+                "status {status} for a malformed buffer"
+            );
             assert_eq!(bad_offset, at, "another entry is blamed");
         }
     }

@@ -49,7 +49,8 @@ fn filled(input: &mut Input<'_>, original: &[u8]) -> Vec<u8> {
     while !input.is_over() && bytes.len() < SEGMENT_BYTES as usize - 200 {
         let shape = input.u8();
         let kind = [Kind::Set, Kind::Set, Kind::Tombstone, Kind::Batch][usize::from(shape & 3)];
-        let (mut key, mut value) = (input.take(usize::from(shape >> 4 & 7)), input.take(usize::from(shape >> 2 & 3) * 5));
+        let (mut key, mut value) =
+            (input.take(usize::from(shape >> 4 & 7)), input.take(usize::from(shape >> 2 & 3) * 5));
         if kind != Kind::Set {
             value = b"";
         }

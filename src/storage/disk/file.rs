@@ -138,11 +138,7 @@ impl Backing for Pages {
         // SAFETY: the range lies in a live map of our own (`AppendMap::fetch` has cut it), and its start is rounded
         // to a page of the same; the call changes no byte. What a load would meet as a signal is an errno here.
         let result = unsafe {
-            libc::madvise(
-                self.pages.as_mut_ptr().add(start).cast(),
-                range.end - start,
-                libc::MADV_POPULATE_READ,
-            )
+            libc::madvise(self.pages.as_mut_ptr().add(start).cast(), range.end - start, libc::MADV_POPULATE_READ)
         };
         if result == 0 {
             return Ok(());
