@@ -5,7 +5,7 @@ pub struct Random(pub u64);
 
 impl Random {
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    pub fn number(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -15,7 +15,7 @@ impl Random {
 
     /// A number below `limit`, which is not 0.
     pub fn below(&mut self, limit: usize) -> usize {
-        (self.next() % limit as u64) as usize
+        (self.number() % limit as u64) as usize
     }
 }
 
@@ -40,7 +40,7 @@ pub fn mutated(random: &mut Random, seeds: &[Vec<u8>]) -> Vec<u8> {
 
 fn made_up(random: &mut Random) -> Vec<u8> {
     let len = 1 << random.below(10);
-    (0..random.below(len) + 1).map(|_| random.next() as u8).collect()
+    (0..random.below(len) + 1).map(|_| random.number() as u8).collect()
 }
 
 fn change(random: &mut Random, input: &mut Vec<u8>, pick: &impl Fn(&mut Random) -> Vec<u8>) {
@@ -52,7 +52,7 @@ fn change(random: &mut Random, input: &mut Vec<u8>, pick: &impl Fn(&mut Random) 
     let len = 1 + random.below(16.min(input.len() - at));
     match random.below(9) {
         0 => input[at] ^= 1 << random.below(8),
-        1 => input[at] = random.next() as u8,
+        1 => input[at] = random.number() as u8,
         2 => input[at] = input[at].wrapping_add(1 + random.below(4) as u8).wrapping_sub(2),
         3 => drop(input.drain(at..at + len)),
         4 => drop(input.splice(at..at, made_up(random))),
