@@ -117,7 +117,7 @@ impl<'a> Scanner<'a> {
         let mut at = offset + record::HEAD_LEN as u64;
         for place in 0..u64::from(batch.value_len) {
             let member = self.intact_at(at).map_err(|_| "a batch is not whole")?;
-            let is_next = member.head.is_in_batch && member.head.seqno == batch.seqno + place;
+            let is_next = member.head.is_in_batch && Some(member.head.seqno) == batch.seqno.checked_add(place);
             if member.head.kind == Kind::Batch || !is_next {
                 return Err("a batch holds a record that is not its own");
             }

@@ -157,7 +157,9 @@ fn whole_batch(made: &[Made]) -> Option<&[Made]> {
     let members = made.get(1..1 + head.value_len as usize)?;
     let len: u64 = members.iter().map(|member| member.head.record_len()).sum();
     let is_member = |(place, member): (usize, &Made)| {
-        member.head.is_in_batch && member.head.kind != Kind::Batch && member.head.seqno == head.seqno + place as u64
+        member.head.is_in_batch
+            && member.head.kind != Kind::Batch
+            && Some(member.head.seqno) == head.seqno.checked_add(place as u64)
     };
     (len == head.expires_at_ms && members.iter().enumerate().all(is_member)).then_some(members)
 }
