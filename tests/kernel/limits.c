@@ -154,7 +154,7 @@ static void use_little_memory(void *context) {
 
 static void every_limit_of_memory_is_a_status(const char *dir) {
     struct limited *limited = prepared(dir);
-    uint64_t step = 768 << 10;
+    uint64_t step = 1280 << 10;
     /* Up to what the store needs: two stacks of threads, segments, the index. */
     for (uint64_t limit = 0; limit < (30 << 20); limit += step) {
         char *path = path_of(dir, "scratch");
