@@ -4,6 +4,9 @@
 //! fifth of the index was lost to holes too small for the next size. So pages of one size share chunks of address
 //! space (`chunks`), and what a page leaves behind is given back or used again by one of its size.
 //!
+//! An index that grows cannot fail, because it grows for a record that is written already. So whoever is about to
+//! write asks first, with [`Arena::ensure_free`], and is told while nothing has happened.
+//!
 //! Not here: what a page is (`page`), when one is freed (`table`, through the epochs).
 //!
 //! Where memory cannot be had by the chunk (and in models and under Miri), each page is an allocation of
@@ -38,6 +41,11 @@ mod by_page {
     pub(in super::super) struct Arena;
 
     impl Arena {
+        /// Nothing is known ahead here.
+        pub(in super::super) fn ensure_free(&self, _count: usize) -> bool {
+            true
+        }
+
         /// `bytes` zeros, aligned to a memory page.
         pub(in super::super) fn allocate(&self, bytes: usize) -> NonNull<u8> {
             assert!(bytes > 0 && bytes <= SLOT_BYTES_MAX);

@@ -19,6 +19,7 @@ use parking_lot::Mutex;
 use std::alloc::{Layout, handle_alloc_error};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ptr::NonNull;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// A huge page of x86-64 and of ARM with pages of 4 KiB; elsewhere only a size.
 const CHUNK_BYTES: usize = 2 << 20;
@@ -28,12 +29,19 @@ const CLASS_COUNT: usize = SLOT_BYTES_MAX / MEMORY_PAGE_BYTES + 1;
 const SLOT_COUNT_MAX: usize = CHUNK_BYTES / MEMORY_PAGE_BYTES / 2;
 /// From this size on an index has huge pages: what a chunk has too much of must be little beside it.
 const HUGE_BYTES_MIN: usize = 64 << 20;
+/// So many chunks are empty before a write, besides those that it may need itself: address space for pages of any
+/// size, for it and for the writers that asked at the same moment.
+const EMPTY_COUNT_MIN: usize = 3;
+/// More pages than this no write is asked to find room for ahead: a batch that splits so many is none.
+const ENSURED_COUNT_MAX: usize = 1024;
 /// Free memory beyond this, or beyond a 32nd of all, is given back.
 const KEPT_BYTES: usize = 64 << 10;
 
 #[derive(Default)]
 pub(in super::super) struct Arena {
     chunks: Mutex<Chunks>,
+    /// As many as are in `chunks.empty`, for a look without the lock.
+    empty_count: AtomicUsize,
 }
 
 struct Chunks {
@@ -105,13 +113,36 @@ enum Idle {
 
 impl Arena {
     /// `bytes` zeros, aligned to a memory page. Ends the process like any allocation if there is no
-    /// memory.
+    /// memory and nobody asked [`Arena::ensure_free`].
     pub(in super::super) fn allocate(&self, bytes: usize) -> NonNull<u8> {
         assert!(bytes <= SLOT_BYTES_MAX);
-        let address = self.chunks.lock().take(class_of(bytes));
+        let address = {
+            let mut chunks = self.chunks.lock();
+            let address = chunks.take(class_of(bytes));
+            self.empty_count.store(chunks.empty.len(), Ordering::Relaxed);
+            address
+        };
         // SAFETY: `bytes` fit in the slot, and it is ours (A1).
         unsafe { address.write_bytes(0, bytes) };
         address
+    }
+
+    /// Sees to it that so many pages can be made without asking the system; false if it has nothing to give.
+    #[inline]
+    pub(in super::super) fn ensure_free(&self, count: usize) -> bool {
+        let wanted = EMPTY_COUNT_MIN + count.min(ENSURED_COUNT_MAX) / (CHUNK_BYTES / SLOT_BYTES_MAX);
+        self.empty_count.load(Ordering::Relaxed) >= wanted || self.map_until_empty(wanted)
+    }
+
+    #[cold]
+    fn map_until_empty(&self, wanted: usize) -> bool {
+        let mut chunks = self.chunks.lock();
+        while chunks.empty.len() < wanted {
+            let Some(chunk) = new_chunk() else { return false };
+            chunks.empty.push(chunk);
+            self.empty_count.store(chunks.empty.len(), Ordering::Relaxed);
+        }
+        true
     }
 
     /// Takes back what [`Arena::allocate`] gave.
@@ -130,7 +161,9 @@ impl Arena {
             Idle::Emptied(chunk) => {
                 // SAFETY: nobody has a slot of the chunk, and it is in no list.
                 unsafe { give_back(chunk.memory, CHUNK_BYTES) };
-                self.chunks.lock().empty.push(chunk);
+                let mut chunks = self.chunks.lock();
+                chunks.empty.push(chunk);
+                self.empty_count.store(chunks.empty.len(), Ordering::Relaxed);
             }
         }
     }
@@ -183,7 +216,9 @@ impl Chunks {
         let address = match self.open[class].first() {
             Some(address) => *address,
             None => {
-                let mut chunk = self.empty.pop().unwrap_or_else(new_chunk);
+                let Some(mut chunk) = self.empty.pop().or_else(new_chunk) else {
+                    handle_alloc_error(Layout::new::<[u8; CHUNK_BYTES]>())
+                };
                 let is_huge = self.taken_bytes >= self.huge_bytes_min && cfg!(target_os = "linux");
                 chunk.prepare(class, is_huge);
                 if is_huge {
@@ -260,16 +295,14 @@ impl Drop for Chunks {
     }
 }
 
-/// Address space for a chunk, aligned to its size.
+/// Address space for a chunk, aligned to its size, if the system has it.
 #[allow(clippy::disallowed_methods)] // Anonymous memory: the rule is about maps of files.
-fn new_chunk() -> Chunk {
+fn new_chunk() -> Option<Chunk> {
     let (protection, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
     let reserved_bytes = 2 * CHUNK_BYTES;
     // SAFETY: a new anonymous mapping where the kernel chooses aliases nothing.
     let reserved = unsafe { libc::mmap(std::ptr::null_mut(), reserved_bytes, protection, flags, -1, 0) };
-    let Some(reserved) = NonNull::new(reserved.cast::<u8>()).filter(|_| reserved != libc::MAP_FAILED) else {
-        handle_alloc_error(Layout::new::<[u8; CHUNK_BYTES]>());
-    };
+    let reserved = NonNull::new(reserved.cast::<u8>()).filter(|_| reserved != libc::MAP_FAILED)?;
     let before = reserved.addr().get().next_multiple_of(CHUNK_BYTES) - reserved.addr().get();
     let behind = CHUNK_BYTES - before;
     // SAFETY: both ends are within the mapping just made, and nothing points into them.
@@ -284,7 +317,7 @@ fn new_chunk() -> Chunk {
         memory
     };
     let (taken, resident) = (SlotSet::default(), SlotSet::default());
-    Chunk { memory, class: CLASS_COUNT - 1, is_huge: false, taken_count: 0, taken, resident }
+    Some(Chunk { memory, class: CLASS_COUNT - 1, is_huge: false, taken_count: 0, taken, resident })
 }
 
 /// # Safety
