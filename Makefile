@@ -40,7 +40,7 @@ MIRI_TESTS ?= epoch::tests storage::sim hashes_at_both_ends several_stripes_are 
 
 go_modules := $(patsubst %/go.mod,%,$(wildcard bindings/*/go.mod examples/*/go.mod tests/*/go.mod benches/*/*/go.mod))
 
-TEST_PARTS := harness-test lint rust-test c-test c-static-libs c-test-asan c-examples go-test python-test install-test demo c-test-valgrind models miri
+TEST_PARTS := harness-test lint rust-test c-test c-static-libs c-test-asan kernel-test fuzz-replay c-examples go-test python-test install-test demo c-test-valgrind models miri
 
 .PHONY: help build demo test measure harness-test lint rust-test go-test python-test install-test bench models miri header pc install clean
 .PHONY: need-rust need-go need-cc

@@ -21,6 +21,8 @@ use std::sync::Arc;
 const BLOCK_LEN: u64 = 4096;
 /// How much `write_zeros` writes before it syncs.
 const SYNCED_LEN: u64 = 1 << 20;
+/// What the start of a range of a map is rounded to: maps begin at a page, and none is smaller.
+const MEMORY_PAGE_LEN: usize = 4096;
 
 /// A file of a store; its descriptor is closed when this is dropped, maps of it live on.
 pub(super) struct DiskFile {
@@ -140,8 +142,26 @@ impl File for DiskFile {
 
 /// Offset and length of the pages that `range` touches, as far as `len` bytes are mapped.
 pub(super) fn whole_pages(range: &Range<usize>, len: usize) -> (usize, usize) {
-    let start = (range.start - range.start % BLOCK_LEN as usize).min(len);
+    let start = (range.start - range.start % MEMORY_PAGE_LEN).min(len);
     (start, range.end.clamp(start, len) - start)
+}
+
+/// Has the system read the pages that `range` touches.
+pub(super) fn fetch_pages(pages: &MmapRaw, range: &Range<usize>) -> io::Result<()> {
+    let (start, len) = whole_pages(range, pages.len());
+    // SAFETY: pages of a live map of our own (`whole_pages`); the call changes no byte. What a load would meet as a
+    // signal is an errno here.
+    let result = unsafe { libc::madvise(pages.as_mut_ptr().add(start).cast(), len, libc::MADV_POPULATE_READ) };
+    if result == 0 {
+        return Ok(());
+    }
+    let refused = io::Error::last_os_error();
+    match refused.raw_os_error() {
+        Some(libc::EFAULT | libc::EHWPOISON) => Err(io::Error::from_raw_os_error(libc::EIO)),
+        Some(libc::ENOMEM) => Err(refused),
+        // Not known before Linux 5.14.
+        _ => Ok(()),
+    }
 }
 
 /// Mapped pages, unmapped when dropped.
@@ -165,6 +185,10 @@ impl Backing for Pages {
         unsafe { libc::madvise(self.pages.as_mut_ptr().add(start).cast(), len, libc::MADV_POPULATE_WRITE) };
     }
 
+    fn fetch(&self, range: Range<usize>) -> io::Result<()> {
+        fetch_pages(&self.pages, &range)
+    }
+
     fn protect(&self) {
         // SAFETY: exactly the pages of a live map of our own. `AppendMap::protect` has seen to it that
         // nobody of ours stores there from now on; a refusal leaves the map as it was.
@@ -183,7 +207,7 @@ impl Backing for NoPages {
 
 /// EFBIG for what would pass the process's limit on the length of files: the system would say so by
 /// a signal that ends the host.
-fn require_within_limit(end: u64) -> io::Result<()> {
+pub(super) fn require_within_limit(end: u64) -> io::Result<()> {
     let mut limit = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
     // SAFETY: the limit is valid for a store. Left as it is, unlimited, should the call fail.
     unsafe { libc::getrlimit(libc::RLIMIT_FSIZE, &mut limit) };

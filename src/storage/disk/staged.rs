@@ -16,6 +16,7 @@
 // The place for maps of a kind that the crate for maps does not know (ST1).
 #![allow(clippy::disallowed_methods)]
 
+use super::file::fetch_pages;
 use crate::storage::MapAccess;
 use crate::storage::map::{Backing, Map};
 use memmap2::{MmapOptions, MmapRaw};
@@ -134,6 +135,10 @@ impl Backing for StagedPages {
         if let Ok(file) = self.file() {
             let _ = file.write_all_at(&word, offset as u64);
         }
+    }
+
+    fn fetch(&self, range: Range<usize>) -> io::Result<()> {
+        fetch_pages(&self.pages, &range)
     }
 
     fn protect(&self) {
