@@ -105,8 +105,8 @@ bench: need-rust need-go need-cc ## rates next to a hash map, in Rust, C, Go and
 models: need-rust ## every interleaving of a few threads in the index and the epochs, under loom
 	RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=$(abspath $(CARGO_TARGET_DIR))/loom $(CARGO) test --release --locked --lib models
 
-header: need-rust ## write include/larder.h anew from src/ffi (a test compares the two)
-	LARDER_BLESS=1 $(CARGO) test --locked --test abi -- header library
+header: need-rust ## write include/larder.h and larder.api.json anew from src/ffi (tests compare them)
+	LARDER_BLESS=1 $(CARGO) test --locked --test abi -- header library api
 	cp include/larder.h bindings/go/larder.h
 
 pc: $(BUILD_DIR)/larder.pc ## build/larder.pc, for pkg-config from this tree
