@@ -90,6 +90,7 @@ go-test: need-go need-cc build ## the Go binding's tests, plain and under the ra
 
 go-vendor-test: need-go need-cc build ## whether the Go package works vendored in another module, shared and static
 	@GO="$(GO)" bindings/go/vendored.sh $(abspath $(LIB_DIR))
+	$(call snippets,go)
 
 miri: need-rust ## the modules with unsafe code, interpreted by Miri
 	@if ! $(CARGO) +$(MIRI_TOOLCHAIN) miri --version >/dev/null 2>&1; then \
@@ -99,6 +100,8 @@ miri: need-rust ## the modules with unsafe code, interpreted by Miri
 bench: need-rust need-go need-cc ## rates next to a hash map, in Rust, C, Go and Python, and instructions per operation: minutes
 	$(CARGO) bench --locked --bench rates
 	benches/languages/run
+	benches/languages/ways/run
+	benches/languages/costs/run
 	benches/instructions
 
 models: need-rust ## every interleaving of a few threads in the index and the epochs, under loom

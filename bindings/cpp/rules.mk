@@ -21,4 +21,5 @@ cpp-test: build ## the C++ header's tests and the vectors, as C++17, 20 and 23, 
 	$(CXX) -std=c++20 $(cpp_flags) -O2 bindings/cpp/tests/store.cpp -o $(cpp_build)/store $(cpp_link); \
 	$(CXX) -std=c++17 $(cpp_flags) bindings/cpp/examples/tour.cpp -o $(cpp_build)/tour $(cpp_link); \
 	$(cpp_build)/store; $(cpp_build)/store-asan; $(cpp_build)/vectors-asan tests/vectors/vectors.jsonl; \
-	scratch=$$(mktemp -d); trap 'rm -rf "$$scratch"' EXIT; $(cpp_build)/tour $$scratch/store
+	scratch=$$(mktemp -d); trap 'rm -rf "$$scratch"' EXIT; $(cpp_build)/tour $$scratch/store; \
+	$(call snippets,cpp)

@@ -5,4 +5,4 @@ MVN ?= mvn
 .PHONY: java-test
 
 java-test: build ## the Java package over the foreign function API and over JNA, also with the oldest Java; its jar
-	@MVN="$(MVN)" LIBRARY_DIR="$(abspath $(LIB_DIR))" bash bindings/java/test.sh
+	@MVN="$(MVN)" PYTHON="$(PYTHON)" LIBRARY_DIR="$(abspath $(LIB_DIR))" bash bindings/java/test.sh

@@ -1,4 +1,4 @@
-/* addon.c: larder.h for Node, over Node-API; index.js makes classes of it.
+/* addon.c: larder.h for Node, over Node-API; index.js makes classes of it. This file: the module, stores, one key.
  *
  * The library is loaded with dlopen when index.js says where it is, so nothing is linked. Every function takes the
  * store first and throws the LarderError that index.js has registered. Arguments are judged by index.js: bytes are
@@ -11,119 +11,14 @@
  *   - JavaScript keeps no pointer of the library's: bytes are copied. There are no views, because JavaScript has no
  *     memory that cannot be written.
  *   - C keeps no pointer of JavaScript's: what runs on another thread (run_*) takes no bytes. */
-#include "larder.h"
-
-#include <node_api.h>
+#include "addon.h"
 
 #include <dlfcn.h>
 #include <pthread.h>
-#include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
-#define FUNCTIONS(each) \
-    each(options_new) each(options_set) each(options_free) each(open) each(close) each(set) each(get_into) each(del) \
-    each(exists) each(set_with) each(ttl) each(expire) each(len) each(sync) each(compact) each(verify) each(stats_get) \
-    each(cursor_open) each(cursor_next) each(cursor_close) each(write_packed) each(get_many_packed) \
-    each(version_string) each(abi_version) each(status_name)
-
-static struct {
-#define MEMBER(name) __typeof__(&larder_##name) name;
-    FUNCTIONS(MEMBER)
-} lib;
+struct lib lib;
 static bool loaded;
 static pthread_mutex_t loading = PTHREAD_MUTEX_INITIALIZER;
-
-typedef struct opened {
-    larder *db;
-    struct opened *next;
-} opened;
-
-typedef struct state {
-    napi_ref error_class;
-    larder_error err;
-    opened *stores;
-} state;
-
-/* A cursor, and the pair that did not fit into the last buffer. */
-typedef struct walk {
-    larder_cursor *cursor;
-    const void *key, *value;
-    size_t key_len, value_len;
-    bool pending;
-} walk;
-
-typedef struct bytes {
-    void *data;
-    size_t len;
-} bytes;
-
-/* ---- arguments and results ---------------------------------------------------------------------- */
-
-static state *state_of(napi_env env) {
-    void *data = NULL;
-    napi_get_instance_data(env, &data);
-    return data;
-}
-
-static void arguments(napi_env env, napi_callback_info info, size_t count, napi_value *argv) {
-    napi_get_cb_info(env, info, &count, argv, NULL, NULL);
-}
-
-static bytes bytes_of(napi_env env, napi_value value) {
-    bytes found = {NULL, 0};
-    if (napi_get_buffer_info(env, value, &found.data, &found.len) != napi_ok) found.len = 0;
-    return found;
-}
-
-static void *pointer_of(napi_env env, napi_value value) {
-    void *pointer = NULL;
-    if (napi_get_value_external(env, value, &pointer) != napi_ok) pointer = NULL;
-    return pointer;
-}
-
-static int64_t integer_of(napi_env env, napi_value value) {
-    int64_t number = 0;
-    napi_get_value_int64(env, value, &number);
-    return number;
-}
-
-static napi_value number(napi_env env, double value) {
-    napi_value result = NULL;
-    napi_create_double(env, value, &result);
-    return result;
-}
-
-static napi_value boolean(napi_env env, bool value) {
-    napi_value result = NULL;
-    napi_get_boolean(env, value, &result);
-    return result;
-}
-
-static napi_value undefined(napi_env env) {
-    napi_value result = NULL;
-    napi_get_undefined(env, &result);
-    return result;
-}
-
-/* new LarderError(status, errno, offset, message, badRecords) */
-static napi_value error_of(napi_env env, const larder_error *err, uint64_t bad_records) {
-    napi_value argv[5], class = NULL, error = NULL;
-    argv[0] = number(env, err->status);
-    argv[1] = number(env, err->os_errno);
-    argv[2] = number(env, (double)err->offset);
-    napi_create_string_utf8(env, err->message, NAPI_AUTO_LENGTH, &argv[3]);
-    argv[4] = number(env, (double)bad_records);
-    napi_get_reference_value(env, state_of(env)->error_class, &class);
-    napi_new_instance(env, class, 5, argv, &error);
-    return error;
-}
-
-static napi_value fail(napi_env env, const larder_error *err) {
-    napi_throw(env, error_of(env, err, 0));
-    return NULL;
-}
 
 /* ---- open and close ----------------------------------------------------------------------------- */
 
@@ -327,106 +222,6 @@ static napi_value expire(napi_env env, napi_callback_info info) {
     return status <= LARDER_NOT_FOUND ? boolean(env, status == LARDER_OK) : fail(env, &own->err);
 }
 
-/* ---- many keys ---------------------------------------------------------------------------------- */
-
-/* writePacked(db, ops, flags) */
-static napi_value write_packed(napi_env env, napi_callback_info info) {
-    state *own = state_of(env);
-    napi_value argv[3];
-    bytes ops;
-    arguments(env, info, 3, argv);
-    ops = bytes_of(env, argv[1]);
-    if (lib.write_packed(pointer_of(env, argv[0]), ops.data, ops.len, (uint32_t)integer_of(env, argv[2]), NULL, &own->err) !=
-        LARDER_OK)
-        return fail(env, &own->err);
-    return undefined(env);
-}
-
-/* getManyPacked(db, keys, out): how many keys were answered; the caller goes on if that is not all. */
-static napi_value get_many_packed(napi_env env, napi_callback_info info) {
-    state *own = state_of(env);
-    napi_value argv[3];
-    bytes keys, out;
-    size_t used = 0, answered = 0;
-    larder_status status;
-    arguments(env, info, 3, argv);
-    keys = bytes_of(env, argv[1]);
-    out = bytes_of(env, argv[2]);
-    status = lib.get_many_packed(pointer_of(env, argv[0]), keys.data, keys.len, out.data, out.len, &used, &answered, &own->err);
-    if (status != LARDER_OK && status != LARDER_BUFFER_TOO_SMALL) return fail(env, &own->err);
-    return number(env, (double)answered);
-}
-
-static void end_walk(napi_env env, void *data, void *hint) {
-    walk *of = data;
-    (void)env, (void)hint;
-    lib.cursor_close(of->cursor);
-    free(of);
-}
-
-static napi_value cursor_open(napi_env env, napi_callback_info info) {
-    state *own = state_of(env);
-    napi_value argv[2], result = NULL;
-    bytes prefix;
-    walk *of = calloc(1, sizeof *of);
-    arguments(env, info, 2, argv);
-    prefix = bytes_of(env, argv[1]);
-    if (of == NULL) {
-        napi_throw_error(env, NULL, "no memory");
-        return NULL;
-    }
-    if (lib.cursor_open(pointer_of(env, argv[0]), prefix.data, prefix.len, &of->cursor, &own->err) != LARDER_OK) {
-        free(of);
-        return fail(env, &own->err);
-    }
-    napi_create_external(env, of, end_walk, NULL, &result);
-    return result;
-}
-
-/* cursorFill(cursor, target): as many pairs as fit, each { u32 key_len, u32 value_len, key, value }. The bytes written,
- * 0 at the end, or minus the need of the next pair if not even that fits. One call for many pairs. */
-static napi_value cursor_fill(napi_env env, napi_callback_info info) {
-    state *own = state_of(env);
-    napi_value argv[2];
-    bytes target;
-    size_t used = 0;
-    walk *of;
-    arguments(env, info, 2, argv);
-    of = pointer_of(env, argv[0]);
-    target = bytes_of(env, argv[1]);
-    if (of->cursor == NULL) return number(env, 0);
-    for (;;) {
-        uint32_t head[2];
-        if (!of->pending) {
-            larder_status status = lib.cursor_next(of->cursor, &of->key, &of->key_len, &of->value, &of->value_len, &own->err);
-            /* What has been written is handed out first; a failure comes again with the next call. */
-            if (status == LARDER_DONE || (status != LARDER_OK && used > 0)) return number(env, (double)used);
-            if (status != LARDER_OK) return fail(env, &own->err);
-            of->pending = true;
-        }
-        if (8 + of->key_len + of->value_len > target.len - used)
-            return number(env, used > 0 ? (double)used : -(double)(8 + of->key_len + of->value_len));
-        head[0] = (uint32_t)of->key_len;
-        head[1] = (uint32_t)of->value_len;
-        memcpy((char *)target.data + used, head, 8);
-        memcpy((char *)target.data + used + 8, of->key, of->key_len);
-        memcpy((char *)target.data + used + 8 + of->key_len, of->value, of->value_len);
-        used += 8 + of->key_len + of->value_len;
-        of->pending = false;
-    }
-}
-
-static napi_value cursor_close(napi_env env, napi_callback_info info) {
-    napi_value argv[1];
-    walk *of;
-    arguments(env, info, 1, argv);
-    of = pointer_of(env, argv[0]);
-    lib.cursor_close(of->cursor);
-    of->cursor = NULL;
-    of->pending = false;
-    return undefined(env);
-}
-
 /* ---- the whole store ---------------------------------------------------------------------------- */
 
 static napi_value len(napi_env env, napi_callback_info info) {
@@ -549,8 +344,8 @@ NAPI_MODULE_INIT() {
         EXPORT("load", load_library), EXPORT("open", open_store), EXPORT("address", address), EXPORT("attach", attach),
         EXPORT("close", close_store), EXPORT("set", set), EXPORT("getInto", get_into), EXPORT("has", has),
         EXPORT("delete", delete), EXPORT("setWith", set_with), EXPORT("ttl", ttl), EXPORT("expire", expire),
-        EXPORT("writePacked", write_packed), EXPORT("getManyPacked", get_many_packed), EXPORT("cursorOpen", cursor_open),
-        EXPORT("cursorFill", cursor_fill), EXPORT("cursorClose", cursor_close), EXPORT("len", len), EXPORT("stats", stats),
+        EXPORT("writePacked", addon_write_packed), EXPORT("getManyPacked", addon_get_many_packed), EXPORT("cursorOpen", addon_cursor_open),
+        EXPORT("cursorFill", addon_cursor_fill), EXPORT("cursorClose", addon_cursor_close), EXPORT("len", len), EXPORT("stats", stats),
         EXPORT("run", run), EXPORT("runAsync", run_async), EXPORT("version", version), EXPORT("abiVersion", abi_version),
         EXPORT("statusName", status_name)};
     state *own = calloc(1, sizeof *own);

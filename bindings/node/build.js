@@ -1,6 +1,6 @@
 // Builds the addon: `npm install` runs it, by hand it is `node build.js`.
 //
-//   node build.js           addon.c to build/larder.node, with cc
+//   node build.js           addon*.c to build/larder.node, with cc
 //   node build.js --carry   copies liblarder and larder.h into lib/, so that a package made of this directory carries
 //                           them (`npm pack` does this); from LARDER_LIBRARY, or the source tree's target/release
 //
@@ -29,12 +29,13 @@ function larderHeader() {
 function build() {
   const target = path.join(__dirname, "build");
   fs.mkdirSync(target, { recursive: true });
-  const flags = ["-std=c11", "-O2", "-Wall", "-Wextra", "-shared", "-fPIC", "-pthread"];
+  const flags = ["-std=c11", "-O2", "-Wall", "-Wextra", "-shared", "-fPIC", "-fvisibility=hidden", "-pthread"];
   flags.push(...(process.env.CFLAGS ?? "").split(" ").filter(Boolean));
   const includes = [`-I${nodeHeaders()}`, `-I${larderHeader()}`];
+  const sources = ["addon.c", "addon_many.c"].map((name) => path.join(__dirname, name));
   const output = path.join(target, "larder.node");
   // Written beside and renamed: a running program keeps the one it has loaded.
-  execFileSync(process.env.CC || "cc", [...flags, ...includes, path.join(__dirname, "addon.c"), "-o", `${output}.new`, "-ldl"], {
+  execFileSync(process.env.CC || "cc", [...flags, ...includes, ...sources, "-o", `${output}.new`, "-ldl"], {
     stdio: "inherit",
   });
   fs.renameSync(`${output}.new`, output);

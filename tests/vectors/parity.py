@@ -35,7 +35,7 @@ def code_of(patterns):
                 source = re.sub(r"//[^\n]*", "", source)
             else:
                 source = re.sub(r"/\*(?s:.*?)\*/|//[^\n]*", "", source)
-            if path.name == "addon.c":
+            if path.name == "addon.h":
                 source += " ".join("larder_" + name for name in re.findall(r"\beach\((\w+)\)", source))
             text += source
     return text
