@@ -5,6 +5,7 @@
 //! `open` opens and closes, `background` works, `verify` looks for damage.
 
 mod background;
+mod glance;
 mod inner;
 mod open;
 mod unsettled;
