@@ -110,13 +110,11 @@ fn function(item: &Item, statuses: &[String]) -> Option<String> {
         .map(|(kind, name)| format!("{{\"name\": {}, \"type\": {}}}", string(&name), string(&kind)))
         .collect();
     let told = section(&item.doc, "Returns: ");
-    let returned: Vec<String> = statuses
-        .iter()
-        .filter(|status| told.contains(&format!("`{status}`")))
-        .map(|status| string(status))
-        .collect();
+    let returned: Vec<String> =
+        statuses.iter().filter(|status| told.contains(&format!("`{status}`"))).map(|status| string(status)).collect();
     let what = item.doc.split("Threads: ").next().unwrap_or_default().trim();
-    let since = item.doc.split_once("Since ").map_or("", |(_, rest)| rest.split_whitespace().next().unwrap_or_default());
+    let since =
+        item.doc.split_once("Since ").map_or("", |(_, rest)| rest.split_whitespace().next().unwrap_or_default());
     let safety = item.doc.split_once("# Safety").map_or("", |(_, safety)| safety.trim());
     let mut text = format!("{{\n      \"name\": {},\n      \"returns\": {},\n", string(&name), string(&returns));
     let texts = [
