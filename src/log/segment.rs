@@ -17,6 +17,7 @@ use crate::format::segment::{self as head, CLOCK_WORD, DURABLE_WORD, Durable, HE
 use crate::format::{FORMAT_VERSION, Seed};
 use crate::storage::{AppendMap, File, MapAccess, Storage};
 use parking_lot::Mutex;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -118,6 +119,8 @@ impl Segment {
         }
         let map = file.map(file_len as usize, access).map_err(failed)?;
         let map = AppendMap::new(map, HEAD_LEN, DURABLE_WORD..HEAD_LEN, end as usize);
+        // Asked before anybody looks: a head that cannot be read would be a fault.
+        map.fetch(0..HEAD_LEN).map_err(failed)?;
         let segment = Self::over(store_id, id, file, map, end);
         segment.check_head()?;
         Ok(segment)
@@ -301,6 +304,12 @@ impl Segment {
         self.map
             .read(HEAD_LEN..limit as usize)
             .ok_or_else(|| Error::corrupt(&self.name(), self.end(), "the readable part of the file ends"))
+    }
+
+    /// Has the system read `range` of the file, so that looking at it cannot be a fault.
+    pub fn fetch(&self, range: Range<u64>) -> Result<()> {
+        let range = range.start as usize..range.end as usize;
+        self.map.fetch(range).map_err(|source| Error::from_io(&format!("read {}", self.name()), &source))
     }
 
     /// Writes what lies between the durable word's end and `end` once more, byte for byte, and syncs:

@@ -16,6 +16,7 @@
 //! Locks: none. `tail` and `published` are atomics; publishing waits, spinning and then yielding,
 //! for the claims before it, whose writers are only copying.
 
+use std::io;
 use std::ops::Range;
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -35,6 +36,12 @@ pub(super) trait Backing: Send + Sync {
     /// Has the system put pages behind the whole map, ready for stores: then none of them waits for a
     /// page fault. Failing to is no error.
     fn populate(&self) {}
+
+    /// Has the system read the pages of `range`, which lies in the map, and says so if it cannot: a load
+    /// there would be a fault. Where the system cannot be asked, that is no error.
+    fn fetch(&self, _range: Range<usize>) -> io::Result<()> {
+        Ok(())
+    }
 
     /// From now on a store through the map is a fault. Failing to arrange that is no error: it
     /// only guards against strangers' stores.
@@ -153,6 +160,13 @@ impl AppendMap {
         // long (ST2); not written while borrowed: M2, and the words are excluded above; the memory
         // outlives the borrow because `self` owns the backing.
         Some(unsafe { std::slice::from_raw_parts(self.map.base.as_ptr().add(range.start), range.len()) })
+    }
+
+    /// Has the system read `range` from the file, as far as it lies in the map. A device that cannot do it is an
+    /// error here, and a fault for whoever just loads. Before Linux 5.14 nothing is asked.
+    pub fn fetch(&self, range: Range<usize>) -> io::Result<()> {
+        let range = range.start.min(self.map.len)..range.end.min(self.map.len);
+        if range.is_empty() { Ok(()) } else { self.map.backing.fetch(range) }
     }
 
     /// All published bytes from `offset` on, or `None` where they touch the changing words or `offset` is behind the

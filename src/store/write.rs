@@ -134,6 +134,14 @@ impl Inner {
         Ok(written.seqno)
     }
 
+    /// Before the append, after which nothing may fail any more (R12): whether the index can take `count` new keys.
+    fn check_memory(&self, count: usize) -> Result<()> {
+        if self.index.has_memory_for(count) {
+            return Ok(());
+        }
+        Err(Error::new(Status::OutOfMemory, "the system has no memory for the index"))
+    }
+
     /// Waits until the writes may be acknowledged, and lets readers see them.
     fn settle(&self, guard: &EpochGuard<'_>, writes: &[Indexed], is_synced: bool) -> Result<()> {
         let Some(last) = writes.last() else { return Ok(()) };
@@ -204,6 +212,9 @@ impl Inner {
             return Ok(refusal);
         }
         let expires_at_ms = self.expires_at_ms(options.ttl, self.kept_expiry(options.ttl, live)?)?;
+        if present.is_none() {
+            self.check_memory(1)?;
+        }
         let append = Append { kind: Kind::Set, key, value, expires_at_ms };
         let version = self.write_one(guard, stripe, hash, present.as_ref(), &append, options.sync)?;
         self.counters.sets.fetch_add(1, Ordering::Relaxed);
@@ -294,6 +305,7 @@ impl Inner {
             }
             appends.push(append);
         }
+        self.check_memory(ops.len())?;
         let is_freeing = appends.iter().all(|append| append.kind == Kind::Tombstone);
         let priority = if is_freeing { Priority::Reclaiming } else { Priority::Ordinary };
         let written = self.log.append_batch(guard, &appends, priority)?;

@@ -10,6 +10,7 @@ use super::{File, MapAccess, retry};
 use crate::storage::map::{Backing, Map};
 use memmap2::{MmapOptions, MmapRaw};
 use std::io;
+use std::ops::Range;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::ptr::NonNull;
@@ -17,6 +18,8 @@ use std::sync::Arc;
 
 /// What `punch_hole` rounds to: no file system of Linux allocates in smaller blocks and punches them.
 const BLOCK_LEN: u64 = 4096;
+/// What the start of a range of a map is rounded to: maps begin at a page, and none is smaller.
+const MEMORY_PAGE_LEN: usize = 4096;
 
 /// A file of a store; its descriptor is closed when this is dropped, maps of it live on.
 pub(super) struct DiskFile {
@@ -130,6 +133,25 @@ impl Backing for Pages {
         unsafe { libc::madvise(self.pages.as_mut_ptr().cast(), self.pages.len(), libc::MADV_POPULATE_WRITE) };
     }
 
+    fn fetch(&self, range: Range<usize>) -> io::Result<()> {
+        let start = range.start / MEMORY_PAGE_LEN * MEMORY_PAGE_LEN;
+        // SAFETY: the range lies in a live map of our own (`AppendMap::fetch` has cut it), and its start is rounded
+        // to a page of the same; the call changes no byte. What a load would meet as a signal is an errno here.
+        let result = unsafe {
+            libc::madvise(self.pages.as_mut_ptr().add(start).cast(), range.end - start, libc::MADV_POPULATE_READ)
+        };
+        if result == 0 {
+            return Ok(());
+        }
+        let refused = io::Error::last_os_error();
+        match refused.raw_os_error() {
+            Some(libc::EFAULT | libc::EHWPOISON) => Err(io::Error::from_raw_os_error(libc::EIO)),
+            Some(libc::ENOMEM) => Err(refused),
+            // Not known before Linux 5.14.
+            _ => Ok(()),
+        }
+    }
+
     fn protect(&self) {
         // SAFETY: exactly the pages of a live map of our own. `AppendMap::protect` has seen to it that
         // nobody of ours stores there from now on; a refusal leaves the map as it was.
@@ -144,7 +166,7 @@ impl Backing for NoPages {}
 
 /// EFBIG for what would pass the process's limit on the length of files: the system would say so by
 /// a signal that ends the host.
-fn require_within_limit(end: u64) -> io::Result<()> {
+pub(super) fn require_within_limit(end: u64) -> io::Result<()> {
     let mut limit = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
     // SAFETY: the limit is valid for a store. Left as it is, unlimited, should the call fail.
     unsafe { libc::getrlimit(libc::RLIMIT_FSIZE, &mut limit) };
