@@ -12,6 +12,7 @@ use crate::error::{Error, Result, Status};
 use crate::format::manifest::{Change, ManifestHead};
 use crate::format::record::{self, Head, Record};
 use crate::format::segment::HEAD_LEN;
+use crate::log::segment::Room;
 use crate::log::{Manifest, Segment};
 use crate::rules::{self, Rule};
 use crate::storage::{LockGuard, Storage};
@@ -72,7 +73,7 @@ impl Target {
                 let id = self.segment_id_next;
                 self.segment_id_next += 1;
                 let file_len = self.segment_bytes.max((HEAD_LEN as u64 + len).next_multiple_of(4096));
-                Segment::create(self.storage.as_ref(), self.head.store_id, id, file_len)?
+                Segment::create(self.storage.as_ref(), self.head.store_id, id, file_len, Room::Shared)?
             }
         };
         let segment = self.current.insert(segment);

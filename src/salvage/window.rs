@@ -136,6 +136,10 @@ mod tests {
             unreachable!()
         }
 
+        fn write_zeros(&self, _: u64) -> io::Result<()> {
+            unreachable!()
+        }
+
         fn punch_hole(&self, _: u64, _: u64) -> io::Result<()> {
             unreachable!()
         }
@@ -146,6 +150,10 @@ mod tests {
 
         fn map(&self, _: usize, _: MapAccess) -> io::Result<Map> {
             unreachable!("a block that cannot be read would end the process")
+        }
+
+        fn map_staged(&self, _: usize) -> io::Result<Map> {
+            unreachable!("nothing is appended to what is salvaged")
         }
     }
 

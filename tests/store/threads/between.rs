@@ -5,10 +5,11 @@ use super::{Ending, plain};
 use crate::world::{small_options, small_tuning};
 use larder::format::KeyHasher;
 use larder::format::manifest::ManifestHead;
-use larder::storage::{File, LockError, LockGuard, Map, MapAccess, SimulatedStorage, Storage};
+use larder::storage::{AppendMap, File, LockError, LockGuard, Map, MapAccess, SimulatedStorage, Storage};
 use larder::store::{BatchOp, Ttl};
 use larder::{CompactionMode, Options, Status, Store, SyncMode};
 use std::io;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
@@ -193,6 +194,10 @@ impl File for FaultyFile {
         self.file.reserve(len)
     }
 
+    fn write_zeros(&self, len: u64) -> io::Result<()> {
+        self.file.write_zeros(len)
+    }
+
     fn punch_hole(&self, offset: u64, len: u64) -> io::Result<()> {
         self.file.punch_hole(offset, len)
     }
@@ -204,8 +209,17 @@ impl File for FaultyFile {
         self.file.sync()
     }
 
+    fn sync_range(&self, map: &AppendMap, range: Range<usize>) -> io::Result<()> {
+        self.faults.at_sync()?;
+        self.file.sync_range(map, range)
+    }
+
     fn map(&self, len: usize, access: MapAccess) -> io::Result<Map> {
         self.file.map(len, access)
+    }
+
+    fn map_staged(&self, len: usize) -> io::Result<Map> {
+        self.file.map_staged(len)
     }
 }
 
