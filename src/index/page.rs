@@ -146,6 +146,12 @@ impl Page {
         prefetch_line(self.line(self.home(probe)));
     }
 
+    /// Brings the tags of the home line of `probe` near.
+    #[inline]
+    pub(super) fn prefetch_tags(&self, probe: Probe) {
+        prefetch_line(self.tags(self.home(probe)));
+    }
+
     /// Puts an entry in its lines, or in the spill while that holds fewer than `spill_limit` and has
     /// a free slot.
     pub(super) fn insert(&self, probe: Probe, location: Location, spill_limit: usize) -> Result<(), Full> {

@@ -37,6 +37,12 @@ impl<'a> Scanner<'a> {
         Self { area, seed, offset, limit: offset + area.len() as u64, batch_end: 0, stop: None }
     }
 
+    /// The same walk from the record at `offset` on.
+    pub fn starting_at(mut self, offset: u64) -> Self {
+        self.offset = offset;
+        self
+    }
+
     /// The bytes from `offset` on.
     fn bytes_from(&self, offset: u64) -> &'a [u8] {
         self.area.get(offset as usize - HEAD_LEN..).unwrap_or_default()

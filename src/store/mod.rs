@@ -2,17 +2,20 @@
 //!
 //! [`Store`] is a handle that can be closed under its users: every call enters a gate, and a close waits
 //! for those inside. What it does is in the files beside this one: `inner` reads, `write` writes,
-//! `open` opens and closes, `background` works, `verify` looks for damage.
+//! `open` opens and closes, `background` and `periodic` work, `verify` looks for damage.
 
 mod background;
 mod inner;
 mod open;
+mod periodic;
 mod unsettled;
 mod verify;
 mod view;
 mod write;
 
 pub use crate::cursor::Cursor;
+#[doc(hidden)]
+pub use open::Opening;
 pub use open::Tuning;
 pub use verify::VerifyReport;
 pub use view::View;
@@ -298,6 +301,12 @@ impl Store {
         if let Ok(store) = self.shared.enter() {
             store.log.fail(&Error::new(Status::Panic, why));
         }
+    }
+
+    /// How the store came up; for tests and measurements.
+    #[doc(hidden)]
+    pub fn opening(&self) -> Result<Opening> {
+        Ok(self.shared.enter()?.opening)
     }
 
     /// One step of everything that the background would do; for tests of stores without one.

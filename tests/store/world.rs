@@ -320,7 +320,7 @@ pub fn small_options(sync: SyncMode, segment_bytes: u64) -> Options {
 }
 
 pub fn small_tuning(hash_mask: u64) -> Tuning {
-    Tuning { segment_bytes_first: 4096, hash_mask, has_background: false }
+    Tuning { segment_bytes_first: 4096, hash_mask, has_background: false, ..Tuning::default() }
 }
 
 impl World {
