@@ -100,13 +100,18 @@ impl Index {
         }
     }
 
+    /// Brings near what leads to the page of `hash`.
+    #[inline]
+    pub fn prefetch_directory(&self, guard: &EpochGuard<'_>, hash: u64) {
+        self.table.prefetch_slot(guard, stripe_of(hash), Probe::of_hash(hash));
+    }
+
     /// Brings everything near that changing the entry of `hash` will touch first.
     #[inline]
     pub fn prefetch_for_write(&self, guard: &EpochGuard<'_>, hash: u64) {
         let probe = Probe::of_hash(hash);
         if let Some(page) = self.table.page(guard, stripe_of(hash), probe) {
-            page.prefetch(probe);
-            page.prefetch_tags(probe);
+            page.prefetch_for_write(probe);
         }
     }
 

@@ -26,7 +26,7 @@
 use super::arena::Arena;
 use super::entry::{DEPTH_MAX, Location, Probe, STRIPE_BITS, WINDOW_BITS, hashes_of_prefix};
 use super::layout::{LINES_FIRST, LINES_MAX, LINES_SPLIT, SPILL_FIRST, lines_capacity};
-use super::page::{Full, Page};
+use super::page::{Full, Page, prefetch_line};
 use super::page_box::PageBox;
 use super::unloaded::Unloaded;
 use crate::epoch::{EpochGuard, Epochs};
@@ -112,6 +112,14 @@ impl Table {
         // SAFETY: the guard keeps what is reachable now from being freed (T3), for as long as the result is
         // borrowed.
         unsafe { self.page_unprotected(stripe, probe) }
+    }
+
+    /// Brings the slot near that leads to the page of `probe`.
+    #[inline]
+    pub(super) fn prefetch_slot(&self, _guard: &EpochGuard<'_>, stripe: usize, probe: Probe) {
+        // SAFETY: the guard keeps the directory from being freed (T3).
+        let (slots, depth) = unsafe { self.directory_unprotected(stripe) };
+        prefetch_line(&slots[probe.prefix(depth) as usize / SLOTS_PER_LINE]);
     }
 
     pub(super) fn lock(&self, stripe: usize) -> TableStripe<'_> {

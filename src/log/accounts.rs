@@ -133,6 +133,11 @@ impl Accounts {
         segment.books().add(self.part(hash), head, 1);
     }
 
+    /// As many calls of `record_lives` while no checkpoint is made, for records that do not expire.
+    pub fn records_live(&self, segment: &Segment, count: u64, bytes: u64) {
+        segment.books().parts[0].add(count as i64, bytes as i64);
+    }
+
     /// The record of a key with this hash no longer is the present one.
     #[inline]
     pub fn record_dies(&self, hash: u64, segment: &Segment, head: &Head) {

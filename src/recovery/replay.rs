@@ -1,6 +1,6 @@
 //! Replay: records into an index, in whatever order they stand; the highest seqno wins (R2).
 //!
-//! Threads take segments in turn. Records are taken in runs: while the index lines of a run are on their
+//! Threads take segments in turn, the longest first. Records are taken in runs: while the index lines of a run are on their
 //! way, the next ones are looked at, and so with the records that have to be compared.
 //!
 //! Not here: which records are replayed (`recovery`).
@@ -43,6 +43,13 @@ struct Replayed<'a> {
     location: Location,
 }
 
+/// Records of one segment that have come to live, but for those that expire.
+#[derive(Default)]
+struct Lives {
+    count: u64,
+    bytes: u64,
+}
+
 /// A tombstone that was replayed.
 type Tombstone = (u64, Location);
 
@@ -50,7 +57,10 @@ impl Replay<'_> {
     /// Replays all of `work` with so many threads. On an error (the one of the first segment that has any) the
     /// index is of no use.
     pub(super) fn run(&self, work: &[Work], thread_count: usize) -> Result<()> {
-        let next = AtomicUsize::new(0);
+        // So that no thread is left with much to do at the end.
+        let mut by_len: Vec<_> = work.iter().enumerate().collect();
+        by_len.sort_by_key(|(_, (segment, from))| std::cmp::Reverse(segment.end() - from));
+        let (work, next) = (by_len.as_slice(), AtomicUsize::new(0));
         let others_count = thread_count.min(work.len()).saturating_sub(1);
         let results = std::thread::scope(|scope| {
             let start = |_| storage::spawn_scoped(scope, "larder-replay", || self.take_turns(work, &next));
@@ -85,12 +95,16 @@ impl Replay<'_> {
     }
 
     /// Replays segments that no other thread has taken.
-    fn take_turns(&self, work: &[Work], next: &AtomicUsize) -> std::result::Result<Vec<Tombstone>, (usize, Error)> {
+    fn take_turns(
+        &self,
+        work: &[(usize, &Work)],
+        next: &AtomicUsize,
+    ) -> std::result::Result<Vec<Tombstone>, (usize, Error)> {
         let mut tombstones = Vec::new();
         loop {
             let turn = next.fetch_add(1, Ordering::Relaxed);
-            let Some((segment, from)) = work.get(turn) else { return Ok(tombstones) };
-            self.replay_segment(segment, *from, &mut tombstones).map_err(|error| (turn, error))?;
+            let Some((place, (segment, from))) = work.get(turn) else { return Ok(tombstones) };
+            self.replay_segment(segment, *from, &mut tombstones).map_err(|error| (*place, error))?;
         }
     }
 
@@ -98,6 +112,8 @@ impl Replay<'_> {
         let area = segment.record_area(segment.end())?;
         let mut scanner = Scanner::new(area, segment.seed()).starting_at(from);
         let mut run = Vec::with_capacity(RUN_LEN);
+        // The books of this segment are this thread's to add to; told at the end, it costs less.
+        let mut lives = Lives::default();
         loop {
             let guard = self.epochs.enter();
             while run.len() < RUN_LEN
@@ -105,7 +121,7 @@ impl Replay<'_> {
             {
                 let (head, key) = (found.record.head, found.record.key());
                 let hash = self.hasher.hash(key);
-                self.index.prefetch_for_write(&guard, hash);
+                self.index.prefetch_directory(&guard, hash);
                 segment.note_seqno(head.seqno);
                 let location = self.segments.location(segment, found.offset);
                 if head.kind == Kind::Tombstone {
@@ -117,17 +133,19 @@ impl Replay<'_> {
             if run.is_empty() {
                 break;
             }
+            run.iter().for_each(|new: &Replayed<'_>| self.index.prefetch_for_write(&guard, new.hash));
             for new in &run {
                 for candidate in self.index.candidates(&guard, new.hash).iter() {
                     self.segments.prefetch(&guard, candidate);
                 }
             }
-            run.drain(..).for_each(|new| self.replay_one(&guard, &new));
+            run.drain(..).for_each(|new| self.replay_one(&guard, &new, &mut lives));
         }
+        self.accounts.records_live(segment, lives.count, lives.bytes);
         scanner.stop().map_or(Ok(()), |what| Err(Error::corrupt(&segment.name(), scanner.offset(), what)))
     }
 
-    fn replay_one(&self, guard: &EpochGuard<'_>, new: &Replayed<'_>) {
+    fn replay_one(&self, guard: &EpochGuard<'_>, new: &Replayed<'_>, lives: &mut Lives) {
         let hash = new.hash;
         let mut stripe = self.index.lock(hash);
         let mut old = None;
@@ -151,7 +169,10 @@ impl Replay<'_> {
             }
             _ => stripe.insert(hash, new.location),
         }
-        if new.head.kind == Kind::Set {
+        if new.head.kind == Kind::Set && new.head.expires_at_ms == 0 {
+            lives.count += 1;
+            lives.bytes += new.head.record_len();
+        } else if new.head.kind == Kind::Set {
             self.accounts.record_lives(hash, new.segment, &new.head);
         }
     }

@@ -55,8 +55,8 @@ impl Default for Tuning {
             segment_bytes_first: 1 << 20,
             hash_mask: u64::MAX,
             has_background: true,
-            checkpoint_bytes: 256 << 20,
-            checkpoint_index_multiple: 4,
+            checkpoint_bytes: 128 << 20,
+            checkpoint_index_multiple: 2,
         }
     }
 }
