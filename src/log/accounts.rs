@@ -105,6 +105,17 @@ impl SegmentBooks {
         (counted(&part.live_count), counted(&part.live_bytes), expiring)
     }
 
+    /// Live records, their bytes, and (second, count) of those that expire.
+    pub(super) fn sums(&self) -> (u64, u64, Vec<(u64, u64)>) {
+        let mut expiring = BTreeMap::new();
+        for part in &self.parts {
+            part.expiring.lock().iter().for_each(|(second, count)| *expiring.entry(*second).or_insert(0) += count);
+        }
+        let live_count: i64 = self.parts.iter().map(|part| part.live_count.load(Ordering::Relaxed)).sum();
+        let expiring = expiring.into_iter().filter(|(_, count)| *count != 0);
+        (live_count as u64, self.live_bytes(), expiring.map(|(second, count)| (second, count as u64)).collect())
+    }
+
     /// Takes over what `export` gave, in place of everything.
     pub(super) fn import(&self, live_count: u64, live_bytes: u64, expiring: &[(u64, u64)]) {
         self.fold();

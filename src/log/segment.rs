@@ -356,6 +356,11 @@ impl Segment {
         }
     }
 
+    /// Live records, their bytes, and (second, count) of those that expire: what its books say.
+    pub fn book_sums(&self) -> (u64, u64, Vec<(u64, u64)>) {
+        self.books.sums()
+    }
+
     /// Forgets what is live of it, and that a checkpoint covers it: before all records are replayed.
     pub fn reset_accounts(&self) {
         self.books.import(0, 0, &[]);
