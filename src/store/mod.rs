@@ -318,9 +318,15 @@ impl Store {
     /// One step of everything that the background would do; for tests of stores without one.
     #[doc(hidden)]
     pub fn step_background(&self) -> Result<bool> {
+        self.step_background_with(&mut || {})
+    }
+
+    /// The same, with something to do wherever the background would rest.
+    #[doc(hidden)]
+    pub fn step_background_with(&self, rest: &mut dyn FnMut()) -> Result<bool> {
         let store = self.shared.enter_long()?;
         store.keep(false);
-        Ok(store.clean(&mut |_| {}))
+        Ok(store.clean(&mut |_| rest()))
     }
 }
 
