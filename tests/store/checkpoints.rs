@@ -2,13 +2,14 @@
 //!
 //! Not here: crashes at every call with checkpoints at every turn (`crash`, `model`), images as such (in the index).
 
+use crate::rules::{Interrupted, Interruption};
 use crate::world::{Random, small_options, small_tuning};
 use larder::storage::SimulatedStorage;
 use larder::storage::sim::CallKind;
 use larder::store::{BatchOp, Condition, Opening, SetOptions, Ttl, Tuning};
 use larder::{CompactionMode, Options, Stats, Store, SyncMode};
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 type State = BTreeMap<Vec<u8>, Vec<u8>>;
 
@@ -428,6 +429,31 @@ fn a_checkpoint_is_durable_before_it_has_its_name_and_so_is_what_it_shows() {
         store = open(&sim, &options(SyncMode::None), 5_000);
         assert!(opening(&store).is_from_checkpoint, "power cut {seed}");
         is_right(&store, &beside.state, "after the power cut");
+    }
+}
+
+#[test]
+fn what_is_written_while_a_checkpoint_is_made_is_durable_if_the_checkpoint_is() {
+    for seed in 0..20 {
+        let sim = SimulatedStorage::new(22);
+        sim.set_write_back(seed as u32 % 2 * 64);
+        let at_create = Arc::new(Mutex::new(None::<Interruption>));
+        let storage = Interrupted { sim: sim.clone(), name_prefix: "INDEX.new", at_create: Arc::clone(&at_create) };
+        let store = Arc::new(Store::open_in(Arc::new(storage), &options(SyncMode::None), &tuning(5_000)).unwrap());
+        let mut beside = Beside::new(seed, 60);
+        (0..200).for_each(|_| beside.write(&store));
+        // What is covered is sealed by now, and no page is copied yet: the index will show these.
+        let writer = Arc::clone(&store);
+        *at_create.lock().unwrap() = Some(Box::new(move || {
+            (0..30).for_each(|n| drop(writer.set(format!("key-{n}").as_bytes(), b"beside")));
+            (30..60).for_each(|n| drop(writer.del(format!("key-{n}").as_bytes())));
+        }));
+        store.step_background().unwrap();
+        assert!(at_create.lock().unwrap().is_none(), "no checkpoint was made");
+        beside.state = (0..30).map(|n| (format!("key-{n}").into_bytes(), b"beside".to_vec())).collect();
+        let again = open(&sim.crash(seed), &options(SyncMode::None), u64::MAX);
+        assert!(opening(&again).is_from_checkpoint, "power cut {seed}");
+        is_right(&again, &beside.state, "after the power cut");
     }
 }
 
