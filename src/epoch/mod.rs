@@ -5,7 +5,7 @@
 //! Not here: what is protected, and how it is unlinked. No thread-local destructor is registered
 //! and nothing is freed at a thread's end, so a library that was loaded at run time can go again.
 //!
-//! How it works. Every thread counts itself in and out on one of a few cache lines, its slot.
+//! How it works. Every thread counts itself in and out on one of a few cache lines, its slot (`seats`).
 //! There are two sets of counters, one per *parity* of the phase. What is retired lies in the bin
 //! `fresh`. A *step* of [`Epochs::collect`] asks whether everyone who entered under the parity that
 //! is not current has left; if so it frees the bin `waiting`, makes `fresh` the new `waiting` and
@@ -18,7 +18,8 @@
 //!       before the scan has left.
 //!
 //! Why two steps suffice. Let X be unlinked and then retired, and let reader R have seen X linked.
-//! R's `enter` is a fence between its count and its loads, and a scan starts with one between the
+//! R's `enter` is a fence between its count and its loads (for a seat's owner it is the collector who has it executed:
+//! `seats`), and a scan starts with one between the
 //! unlinking (which happens before `retire`, whose mutex the scan holds) and its loads. Were the
 //! scan's fence first, R's loads would see X unlinked; so R's fence is first, and the scan's loads see
 //! R's count. That holds for every scan after the retirement and whatever parity R counted under,
@@ -36,19 +37,16 @@
 mod gate;
 #[cfg(all(test, loom))]
 mod models;
+mod seats;
 #[cfg(all(test, not(loom)))]
 mod tests;
 
 pub use gate::{Gate, GateGuard};
 
 use crate::sync::{AtomicU64, AtomicUsize, Mutex, Ordering, fence, yield_now};
+use seats::{SLOT_COUNT, fence_of_collector, fence_of_reader, is_seat, slot_of_thread};
 use std::cell::Cell;
-
-/// How many slots the threads share; more threads than that share their counts, never their fate.
-#[cfg(not(loom))]
-const SLOT_COUNT: usize = 32;
-#[cfg(loom)]
-const SLOT_COUNT: usize = 2;
+use std::marker::PhantomData;
 
 /// From this many retired items on, [`Epochs::retire`] collects by itself.
 const RETIRED_COUNT_MAX: usize = 64;
@@ -100,12 +98,15 @@ enum Outcome {
 
 /// As long as it lives, nothing that was reachable when it was made is freed.
 ///
-/// Cheap to make, one atomic addition each way. May nest, may be dropped on another thread. Do not
-/// keep one while waiting for something slow: what is retired meanwhile stays in memory.
+/// Cheap to make, a load and a store each way for most threads. May nest. Do not keep one while waiting for
+/// something slow: what is retired meanwhile stays in memory.
 pub struct EpochGuard<'a> {
     epochs: &'a Epochs,
     counts: &'a Counts,
+    is_seat: bool,
     outcome: Cell<Outcome>,
+    /// Not sent to another thread: it leaves the slot that it entered, and a seat has one owner.
+    of_thread: PhantomData<*const ()>,
 }
 
 impl Epochs {
@@ -123,9 +124,10 @@ impl Epochs {
     #[inline]
     pub fn enter(&self) -> EpochGuard<'_> {
         let parity = (self.phase.0.load(Ordering::Relaxed) & 1) as usize;
-        let counts = &self.slots[slot_of_thread()].parities[parity];
-        counts.enter();
-        EpochGuard { epochs: self, counts, outcome: Cell::new(Outcome::Other) }
+        let slot = slot_of_thread();
+        let (counts, is_seat) = (&self.slots[slot].parities[parity], is_seat(slot));
+        counts.enter(is_seat);
+        EpochGuard { epochs: self, counts, is_seat, outcome: Cell::new(Outcome::Other), of_thread: PhantomData }
     }
 
     /// Drops `item`, later, when every guard that could have seen it is gone.
@@ -221,7 +223,7 @@ impl Epochs {
 
     /// Whether nobody who entered under this parity is still in (E3).
     fn is_empty(&self, parity: usize) -> bool {
-        fence(Ordering::SeqCst);
+        fence_of_collector();
         self.slots.iter().all(|slot| {
             let counts = &slot.parities[parity];
             let left: u64 = counts.left.iter().map(|left| left.load(Ordering::Acquire)).sum();
@@ -252,9 +254,9 @@ impl EpochGuard<'_> {
         debug_assert!(hits <= gets);
         // As if so many guards had come and gone: entries are counted first, so the slot never
         // looks emptier than it is.
-        self.counts.entered.fetch_add(gets, Ordering::Relaxed);
-        self.counts.left[Outcome::Hit as usize].fetch_add(hits, Ordering::Release);
-        self.counts.left[Outcome::Miss as usize].fetch_add(gets.saturating_sub(hits), Ordering::Release);
+        add(&self.counts.entered, gets, self.is_seat);
+        add(&self.counts.left[Outcome::Hit as usize], hits, self.is_seat);
+        add(&self.counts.left[Outcome::Miss as usize], gets.saturating_sub(hits), self.is_seat);
     }
 
     /// Whose guard this is.
@@ -267,7 +269,18 @@ impl EpochGuard<'_> {
 impl Drop for EpochGuard<'_> {
     #[inline]
     fn drop(&mut self) {
-        self.counts.left[self.outcome.get() as usize].fetch_add(1, Ordering::Release);
+        add(&self.counts.left[self.outcome.get() as usize], 1, self.is_seat);
+    }
+}
+
+/// Adds to a count, with release: whatever this thread did before is seen by who acquires the sum.
+#[inline]
+fn add(count: &AtomicU64, more: u64, is_seat: bool) {
+    if is_seat {
+        // Nobody else writes it: no need for a locked addition.
+        count.store(count.load(Ordering::Relaxed) + more, Ordering::Release);
+    } else {
+        count.fetch_add(more, Ordering::Release);
     }
 }
 
@@ -277,19 +290,14 @@ impl Counts {
     }
 
     #[inline]
-    fn enter(&self) {
-        // On x86-64 a locked addition is a full fence of the processor; all that is missing is to
-        // keep the compiler from moving loads over it. Elsewhere, and in models, say it in full.
-        #[cfg(all(target_arch = "x86_64", not(loom), not(miri)))]
-        {
-            self.entered.fetch_add(1, Ordering::SeqCst);
-            std::sync::atomic::compiler_fence(Ordering::SeqCst);
+    fn enter(&self, is_seat: bool) {
+        if is_seat {
+            self.entered.store(self.entered.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+            fence_of_reader();
+            return;
         }
-        #[cfg(not(all(target_arch = "x86_64", not(loom), not(miri))))]
-        {
-            self.entered.fetch_add(1, Ordering::Relaxed);
-            fence(Ordering::SeqCst);
-        }
+        self.entered.fetch_add(1, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
     }
 }
 
@@ -309,34 +317,4 @@ fn wait(round: u32) {
     } else {
         std::thread::sleep(std::time::Duration::from_micros(u64::from(round.min(1000))));
     }
-}
-
-#[cfg(not(loom))]
-#[inline]
-fn slot_of_thread() -> usize {
-    const NONE: usize = usize::MAX;
-    static NEXT: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
-    thread_local! {
-        // Const and without a destructor: a plain load, and nothing to run at the thread's end.
-        static SLOT: Cell<usize> = const { Cell::new(NONE) };
-    }
-    let slot = SLOT.get();
-    if slot != NONE {
-        return slot;
-    }
-    let n = NEXT.fetch_add(1, Ordering::Relaxed) % SLOT_COUNT;
-    // Every other line first: processors like to fetch lines in pairs.
-    let slot = (n * 2) % SLOT_COUNT + n / (SLOT_COUNT / 2);
-    SLOT.set(slot);
-    slot
-}
-
-#[cfg(loom)]
-loom::thread_local! {
-    static SLOT: Cell<usize> = Cell::new(0);
-}
-
-#[cfg(loom)]
-fn slot_of_thread() -> usize {
-    SLOT.with(|slot| slot.get())
 }

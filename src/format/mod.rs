@@ -7,6 +7,7 @@
 //!   F2. Decoding never panics and never allocates by a length it has not checked.
 
 pub mod checkpoint;
+mod crc;
 mod hash;
 pub mod manifest;
 pub mod record;

@@ -139,7 +139,35 @@ pub fn write(bytes: &mut [u8], seed: Seed, offset: u64, head: &Head, key: &[u8],
 /// Whether a whole record's checksum holds.
 #[inline]
 pub fn is_intact(bytes: &[u8], seed: Seed, offset: u64) -> bool {
-    bytes.len() >= HEAD_LEN && u32_at(bytes, 0) == seed.checksum(offset, &bytes[CHECKSUM_LEN..])
+    let Some((checksum, covered)) = bytes.split_first_chunk::<CHECKSUM_LEN>() else { return false };
+    bytes.len() >= HEAD_LEN && u32::from_le_bytes(*checksum) == seed.checksum(offset, covered)
+}
+
+/// A record of the most ordinary kind, judged by a few comparisons: see [`Plain::of_key`].
+#[derive(Clone, Copy)]
+pub struct Plain<'a> {
+    /// The whole record, padding included.
+    pub bytes: &'a [u8],
+    /// The value.
+    pub value: &'a [u8],
+}
+
+impl<'a> Plain<'a> {
+    /// The record that `bytes` begin with, if it sets `key`, outside of a batch and without an expiry. `None` says
+    /// nothing about what else it may be. The checksum is not looked at.
+    #[inline]
+    pub fn of_key(bytes: &'a [u8], key: &[u8]) -> Option<Self> {
+        let (head, rest) = bytes.split_first_chunk::<HEAD_LEN>()?;
+        // Kind, flags and key length in one comparison; a key that is too long has no such head.
+        let wanted = u64::from(Kind::Set as u8) | (key.len() as u64) << 16;
+        let value_len = u32_at(head, 8) as usize;
+        if u64::from(u32_at(head, 4)) != wanted || u64_at(head, 24) != 0 || rest.get(..key.len())? != key {
+            return None;
+        }
+        let value = rest.get(key.len()..key.len() + value_len)?;
+        let len = record_len(key.len() as u64, value_len as u64);
+        Some(Self { bytes: bytes.get(..len as usize)?, value })
+    }
 }
 
 /// A record in place: its head, and where key and value stand in its bytes.

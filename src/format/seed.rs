@@ -1,6 +1,6 @@
 //! What binds a checksum to its place.
 
-use crc32c::crc32c_append;
+use super::crc;
 
 /// The starting state of every checksum of one file.
 ///
@@ -12,7 +12,7 @@ pub struct Seed(u32);
 impl Seed {
     /// The seed of the file `file_id` (a segment id; 0 for the manifest) of store `store_id`.
     pub fn new(store_id: u64, file_id: u64) -> Self {
-        Self(crc32c_append(crc32c_append(0, &store_id.to_le_bytes()), &file_id.to_le_bytes()))
+        Self(crc::append(crc::append(0, &store_id.to_le_bytes()), &file_id.to_le_bytes()))
     }
 
     /// The checksum of `bytes` that stand at `offset` (a multiple of 8) of the file.
@@ -22,7 +22,7 @@ impl Seed {
     #[inline]
     pub fn checksum(self, offset: u64, bytes: &[u8]) -> u32 {
         let units = (offset / 8) as u32;
-        crc32c_append(self.0.wrapping_add(units.wrapping_mul(0x9E37_79B1)), bytes)
+        crc::append(self.0.wrapping_add(units.wrapping_mul(0x9E37_79B1)), bytes)
     }
 }
 

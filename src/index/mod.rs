@@ -136,10 +136,8 @@ impl Index {
     pub fn candidates(&self, guard: &EpochGuard<'_>, hash: u64) -> Candidates {
         let mut candidates = Candidates::default();
         let mut count = 0;
-        let probe = Probe::of_hash(hash);
-        // What is in an image only will be fetched by the find.
-        let Some(page) = self.table.page(guard, stripe_of(hash), probe) else { return candidates };
-        page.find_prefetched(probe, |location| {
+        // None means that the key is absent: so this has to load what is in an image only, like any find.
+        self.find_prefetched(guard, hash, |location| {
             candidates.locations[count] = Some(location);
             count += 1;
             count == CANDIDATE_COUNT_MAX

@@ -13,9 +13,14 @@ use crate::index::Location;
 use crate::slots::{SLOT_COUNT, Slots};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 const LOCATION_BITS: u32 = 40;
+/// A cache line, bytes.
+const LINE_BYTES: usize = 64;
+/// The lines that are fetched together with a record's first: enough for a value of about a hundred bytes.
+const LINES_BEHIND_HEAD: Range<usize> = 1..4;
 
 /// A record, and where it was found.
 pub struct Located<'g> {
@@ -207,9 +212,17 @@ impl Segments {
     /// See [`super::Log::record`].
     #[inline]
     pub fn record<'g>(&self, guard: &'g EpochGuard<'_>, location: Location) -> Option<Located<'g>> {
-        let (segment, offset) = self.resolve(guard, location)?;
-        let bytes = segment.map().read(offset as usize..segment.map().published())?;
+        let (segment, offset, bytes) = self.bytes_at(guard, location)?;
         Some(Located { segment, offset, record: Record::at_start_of(bytes)? })
+    }
+
+    /// The published bytes from the record at `location` on, with its segment and its offset there.
+    #[inline]
+    pub fn bytes_at<'g>(&self, guard: &'g EpochGuard<'_>, location: Location) -> Option<(&'g Segment, u64, &'g [u8])> {
+        let (segment, offset) = self.resolve(guard, location)?;
+        // Whoever asks mostly reads all of the record: the lines behind its head come while the head does.
+        LINES_BEHIND_HEAD.for_each(|line| segment.map().prefetch(offset as usize + line * LINE_BYTES));
+        Some((segment, offset, segment.map().read_from(offset as usize)?))
     }
 
     /// Asks the processor to load the record at `location`.
@@ -217,7 +230,7 @@ impl Segments {
     pub fn prefetch(&self, guard: &EpochGuard<'_>, location: Location) {
         if let Some((segment, offset)) = self.resolve(guard, location) {
             segment.map().prefetch(offset as usize);
-            segment.map().prefetch(offset as usize + 64);
+            LINES_BEHIND_HEAD.for_each(|line| segment.map().prefetch(offset as usize + line * LINE_BYTES));
         }
     }
 

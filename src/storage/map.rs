@@ -155,17 +155,30 @@ impl AppendMap {
         Some(unsafe { std::slice::from_raw_parts(self.map.base.as_ptr().add(range.start), range.len()) })
     }
 
-    /// Asks the processor to load the line at `offset`; does nothing outside the map.
+    /// All published bytes from `offset` on, or `None` where they touch the changing words or `offset` is behind the
+    /// last of them.
+    #[inline]
+    pub fn read_from(&self, offset: usize) -> Option<&[u8]> {
+        let published = self.published();
+        if offset < self.words.end || offset > published {
+            return None;
+        }
+        // SAFETY: as in `read`; the words end before `offset`.
+        Some(unsafe { std::slice::from_raw_parts(self.map.base.as_ptr().add(offset), published - offset) })
+    }
+
+    /// Asks the processor to load the line at `offset`. What is not in the map is not loaded.
     #[inline]
     pub fn prefetch(&self, offset: usize) {
-        if offset < self.map.len {
-            #[cfg(target_arch = "x86_64")]
-            // SAFETY: a prefetch has no effect on memory and cannot fault; the address is in bounds.
-            unsafe {
-                use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-                _mm_prefetch::<_MM_HINT_T0>(self.map.base.as_ptr().add(offset).cast());
-            }
+        #[cfg(all(target_arch = "x86_64", not(miri)))]
+        // SAFETY: a prefetch has no effect on memory and cannot fault, whatever the address; it is
+        // computed without a claim to be in bounds.
+        unsafe {
+            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+            _mm_prefetch::<_MM_HINT_T0>(self.map.base.as_ptr().wrapping_add(offset).cast());
         }
+        #[cfg(not(all(target_arch = "x86_64", not(miri))))]
+        let _ = offset;
     }
 
     /// A word of the header that may change at any time. `offset` is from the start of the file.

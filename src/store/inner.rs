@@ -229,9 +229,10 @@ impl Inner {
         read: impl FnOnce(&[u8]) -> R,
     ) -> Result<Option<R>> {
         Self::check_key(key)?;
-        let version = self.live(guard, key, self.hasher.hash(key), self.verifies_copies())?;
-        guard.count_get(version.is_some());
-        Ok(version.map(|version| read(version.located.record.value())))
+        let hash = self.hasher.hash(key);
+        let found = self.value(guard, key, hash)?;
+        guard.count_get(found.is_some());
+        Ok(found.map(read))
     }
 
     pub(crate) fn exists(&self, guard: &EpochGuard<'_>, key: &[u8]) -> Result<bool> {
@@ -292,16 +293,25 @@ impl Inner {
                 *hash = self.hasher.hash(key);
                 self.index.prefetch(guard, *hash);
             }
-            for hash in &hashes[..group.len()] {
-                for candidate in self.index.candidates(guard, *hash).iter() {
-                    self.log.segments().prefetch(guard, candidate);
+            let mut candidates = [None; GROUP_LEN];
+            for (candidate, hash) in candidates.iter_mut().zip(&hashes[..group.len()]) {
+                *candidate = self.index.find_prefetched(guard, *hash, |_| true);
+                if let Some(location) = candidate {
+                    self.log.segments().prefetch(guard, *location);
                 }
             }
-            for (place, (key, hash)) in group.iter().zip(hashes).enumerate() {
-                let version = self.live(guard, key, hash, self.verifies_copies());
-                guard.count_get(matches!(version, Ok(Some(_))));
-                let value = version.as_ref().map(|version| version.as_ref().map(|v| v.located.record.value()));
-                if !answer(group_number * GROUP_LEN + place, value.map_err(Clone::clone)) {
+            let mut is_in_step = true;
+            for (place, (key, (hash, candidate))) in group.iter().zip(hashes.iter().zip(candidates)).enumerate() {
+                let found = match is_in_step.then(|| self.value_at(candidate, guard, key)).flatten() {
+                    Some(found) => Ok(found),
+                    None => {
+                        // Looked up now. So are those behind it: no answer is older than the one before it.
+                        is_in_step = false;
+                        self.value(guard, key, *hash)
+                    }
+                };
+                guard.count_get(matches!(found, Ok(Some(_))));
+                if !answer(group_number * GROUP_LEN + place, found) {
                     return Ok(());
                 }
             }

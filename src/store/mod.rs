@@ -5,6 +5,7 @@
 //! `open` opens and closes, `background` and `periodic` work, `verify` looks for damage.
 
 mod background;
+mod glance;
 mod inner;
 mod open;
 mod periodic;

@@ -6,7 +6,7 @@ use crate::rules::{Interrupted, Interruption};
 use crate::world::{Random, small_options, small_tuning};
 use larder::storage::SimulatedStorage;
 use larder::storage::sim::CallKind;
-use larder::store::{BatchOp, Condition, Opening, SetOptions, Ttl, Tuning};
+use larder::store::{BatchOp, Condition, Opening, SetOptions, Ttl, TtlState, Tuning};
 use larder::{CompactionMode, Options, Stats, Store, SyncMode};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -285,6 +285,37 @@ fn p8_a_page_of_a_checkpoint_that_is_damaged_before_or_after_the_opening_changes
         let store = open(&copy, &options(SyncMode::None), u64::MAX);
         assert!(opening(&store).is_from_checkpoint);
         is_right(&store, &expected, "after the close");
+    }
+}
+
+#[test]
+fn every_way_of_reading_loads_what_is_in_a_checkpoint_only() {
+    let sim = SimulatedStorage::new(23);
+    let expected = worn(&sim);
+    let keys: Vec<&[u8]> = expected.keys().map(Vec::as_slice).collect();
+    let each = |store: &Store, is_there: &dyn Fn(&Store, &[u8]) -> bool| {
+        keys.iter().for_each(|key| assert!(is_there(store, key), "{key:?}"));
+    };
+    type Look<'a> = &'a dyn Fn(&Store);
+    let looks: [Look<'_>; 7] = [
+        &|store| each(store, &|store, key| store.get(key).unwrap().as_ref() == expected.get(key)),
+        &|store| each(store, &|store, key| store.view(key).unwrap().unwrap().bytes() == expected[key]),
+        &|store| each(store, &|store, key| store.exists(key).unwrap()),
+        &|store| each(store, &|store, key| store.ttl(key).unwrap() != TtlState::Absent),
+        &|store| assert_eq!(contents(store), expected),
+        &|store| {
+            let answer = |place: usize, found: larder::Result<Option<&[u8]>>| {
+                assert_eq!(found.unwrap(), expected.get(keys[place]).map(Vec::as_slice));
+                true
+            };
+            store.get_many_with(&keys, answer).unwrap();
+        },
+        &|store| each(store, &|store, key| store.del(key).unwrap()),
+    ];
+    for look in looks {
+        let store = open(&killed(&sim, true), &options(SyncMode::None), u64::MAX);
+        assert!(opening(&store).is_from_checkpoint);
+        look(&store);
     }
 }
 
