@@ -2,11 +2,13 @@
 //! meanwhile, and by replay of everything.
 //!
 //! `cargo bench --bench open -- [keys at most] [directory]`; ten million by default, which take 2 GB there. 16-byte hashed
-//! keys, 100-byte values, no sync per operation. (`load` and `open` are for one step alone.) Times are of this machine at this moment: read the ratios.
+//! keys, 100-byte values, no sync per operation. (`load` and `open` are for one step
+//! alone; `sets COUNT DIRECTORY` shows what checkpoints cost a set.) Times are of this machine at this moment: read the ratios.
 
 // A benchmark reads the clock and ends at the first surprise.
 #![allow(clippy::disallowed_methods, clippy::unwrap_used)]
 
+use larder::store::Tuning;
 use larder::{Options, Store, SyncMode};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -113,6 +115,37 @@ fn print(count: u64, what: &str, mut rows: Vec<Opened>) {
     );
 }
 
+/// How long single sets take, without checkpoints and with one every 32 MiB of records: by turns, in stores that are filled
+/// side by side.
+fn sets(count: u64, path: &Path) {
+    let _ = std::fs::remove_dir_all(path);
+    std::fs::create_dir(path).unwrap();
+    let mut stores = Vec::new();
+    for (what, checkpoint_bytes) in [("never", u64::MAX), ("32 MiB", 32 << 20)] {
+        let storage = larder::storage::DiskStorage::open(path.join(what), true, false).unwrap();
+        let tuning = Tuning { checkpoint_bytes, checkpoint_index_multiple: 0, ..Tuning::default() };
+        let store = Store::open_in(std::sync::Arc::new(storage), &options(), &tuning).unwrap();
+        stores.push((what, store, Vec::with_capacity(count as usize)));
+    }
+    const TURN: u64 = 50_000;
+    for turn in 0..count / TURN {
+        for (_, store, times) in &mut stores {
+            for n in turn * TURN..(turn + 1) * TURN {
+                let start = Instant::now();
+                store.set(&key(n), &[7; VALUE_LEN]).unwrap();
+                times.push(start.elapsed().as_nanos() as u32);
+            }
+        }
+    }
+    println!("| checkpoints | p50, µs | p99 | p99.9 | p99.99 | p99.999 |\n|---|---:|---:|---:|---:|---:|");
+    for (what, _, times) in &mut stores {
+        times.sort_unstable();
+        let at = |part: f64| f64::from(times[((times.len() - 1) as f64 * part) as usize]) / 1000.0;
+        let [a, b, c, d, e] = [0.5, 0.99, 0.999, 0.9999, 0.99999].map(at);
+        println!("| {what} | {a:.2} | {b:.1} | {c:.1} | {d:.0} | {e:.0} |");
+    }
+}
+
 fn checkpoints(path: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path());
     entries.filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with("INDEX-")).collect()
@@ -128,6 +161,11 @@ fn main() {
         print(0, "whatever it was", vec![row]);
         // As killed: a close would be measured with it.
         std::process::exit(0);
+    }
+    if arguments.first().is_some_and(|first| first == "sets") {
+        let path = PathBuf::from(&arguments[2]);
+        sets(arguments[1].parse().unwrap(), &path);
+        return std::fs::remove_dir_all(&path).unwrap();
     }
     let count_max: u64 = arguments.first().map_or(10_000_000, |count| count.parse().unwrap());
     let parent = arguments.get(1).map_or_else(std::env::temp_dir, PathBuf::from);

@@ -170,8 +170,8 @@ impl TableStripe<'_> {
     /// A location at which the reason is found why pages of this stripe are missing, if any are.
     pub(super) fn lost(&self) -> Option<Location> {
         let image = self.table.unloaded.image()?;
-        let location = image.lost.lock().get(&self.number()).copied();
-        location
+        let lost = image.lost.lock();
+        lost.get(&self.number()).copied()
     }
 
     fn put(&self, at: &PageAt, page: PageBox) {

@@ -74,7 +74,10 @@ impl Inner {
             rest(REST);
         } else {
             // Before the compaction, which may have something to do for ever.
-            self.contained(|| Ok(self.checkpoint_if_due(rest)));
+            self.contained(|| {
+                self.checkpoint_if_due(rest);
+                Ok(())
+            });
         }
         let has_compacted = self.contained(|| {
             self.expire_due();

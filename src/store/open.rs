@@ -115,17 +115,24 @@ fn config(options: &Options, tuning: &Tuning) -> LogConfig {
     }
 }
 
+/// A store's directory before recovery.
+struct Locked {
+    manifest: Manifest,
+    /// What was in the directory.
+    names: Vec<String>,
+    /// If the store is to be written.
+    lock: Option<Box<dyn LockGuard>>,
+}
+
 /// The manifest of the store, made if there is none, the names in its directory, and the lock if it is to be written.
-fn lock_and_load(
-    storage: &Arc<dyn Storage>,
-    options: &Options,
-) -> Result<(Manifest, Vec<String>, Option<Box<dyn LockGuard>>)> {
+fn lock_and_load(storage: &Arc<dyn Storage>, options: &Options) -> Result<Locked> {
     let list = || storage.list().map_err(|source| Error::from_io(&format!("list {}", storage.describe()), &source));
     if options.read_only {
         let names = list()?;
         judge(storage.as_ref(), &names, false)?;
         storage.probe_lock().map_err(|error| busy(storage.as_ref(), error))?;
-        return Ok((Manifest::load(Arc::clone(storage), MapAccess::ReadOnly)?, names, None));
+        let manifest = Manifest::load(Arc::clone(storage), MapAccess::ReadOnly)?;
+        return Ok(Locked { manifest, names, lock: None });
     }
     judge(storage.as_ref(), &list()?, options.create)?;
     let lock = storage.lock().map_err(|error| busy(storage.as_ref(), error))?;
@@ -140,7 +147,7 @@ fn lock_and_load(
     } else {
         Manifest::create(Arc::clone(storage))?
     };
-    Ok((manifest, names, Some(lock)))
+    Ok(Locked { manifest, names, lock: Some(lock) })
 }
 
 /// The log and the index of the store that the manifest describes.
@@ -196,7 +203,7 @@ impl Store {
     /// Opens the store in `storage`; for tests.
     #[doc(hidden)]
     pub fn open_in(storage: Arc<dyn Storage>, options: &Options, tuning: &Tuning) -> Result<Self> {
-        let (manifest, names, lock) = lock_and_load(&storage, options)?;
+        let Locked { manifest, names, lock } = lock_and_load(&storage, options)?;
         let hasher = KeyHasher::with_mask(manifest.head().hash_seed, tuning.hash_mask);
         let epochs = Arc::new(Epochs::new());
         let (log, index, opening, clock_ms) = recover(&storage, options, tuning, &epochs, manifest, &names)?;

@@ -444,6 +444,30 @@ fn r5_a_checkpoint_that_is_newer_than_the_history_is_void_and_removed() {
     }
 }
 
+/// As if the files of a backup had been put beside a checkpoint that the store made later. What it covers is the same; only
+/// what it shows is newer.
+#[test]
+fn r5_a_checkpoint_is_void_if_only_what_it_shows_is_newer_than_the_history() {
+    let sim = SimulatedStorage::new(24);
+    let (at_create, older) = (Arc::new(Mutex::new(None::<Interruption>)), Arc::new(Mutex::new(None)));
+    let storage = Interrupted { sim: sim.clone(), name_prefix: "INDEX.new", at_create: Arc::clone(&at_create) };
+    let store = Arc::new(Store::open_in(Arc::new(storage), &options(SyncMode::None), &tuning(5_000)).unwrap());
+    let mut beside = Beside::new(10, 60);
+    (0..200).for_each(|_| beside.write(&store));
+    let (writer, copy, of) = (Arc::clone(&store), Arc::clone(&older), sim.clone());
+    *at_create.lock().unwrap() = Some(Box::new(move || {
+        *copy.lock().unwrap() = Some(killed(&of, false));
+        (0..60).for_each(|n| drop(writer.del(format!("key-{n}").as_bytes())));
+    }));
+    store.step_background().unwrap();
+    let older = older.lock().unwrap().take().expect("no checkpoint was made");
+    let [newer] = checkpoints(&sim).try_into().unwrap();
+    older.write_file(&newer, &sim.read_file(&newer));
+    let store = open(&older, &options(SyncMode::None), u64::MAX);
+    assert!(!opening(&store).is_from_checkpoint && !beside.state.is_empty());
+    is_right(&store, &beside.state, "newer");
+}
+
 #[test]
 fn a_checkpoint_is_durable_before_it_has_its_name_and_so_is_what_it_shows() {
     let mut sim = SimulatedStorage::new(18);
