@@ -94,7 +94,7 @@ pub fn sweep(log: &Log, index: &Index, hasher: KeyHasher, segment: &Segment, now
         let mut stripe = index.lock(hash);
         let seen = if rules::holds(Rule::SweepCompares) { Some(location) } else { stripe.find(hash, |_| true) };
         if seen.is_some_and(|seen| stripe.remove(hash, seen)) {
-            log.accounts().record_expires(segment, &head);
+            log.accounts().record_expires(hash, segment, &head);
             count += 1;
         }
     }
