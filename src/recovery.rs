@@ -122,7 +122,7 @@ impl Recovery<'_> {
         let chosen = bases.iter().position(|base| history.fits(base.contents));
         if !self.config.is_read_only {
             for (place, base) in bases.iter().enumerate() {
-                if Some(place) != chosen && !history.fits(base.contents) {
+                if Some(place) != chosen && !history.fits(base.contents) && rules::holds(Rule::MisfitsRemoved) {
                     // RC4: made durable by the manifest that `settle` writes.
                     let _ = self.storage.remove(base.name);
                 }

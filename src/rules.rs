@@ -5,6 +5,8 @@
 //! variable `LARDER_SWITCH_OFF` names (by commas) do not hold, from the first question on until the process ends. A build
 //! with the feature and without debug assertions, such as every release, does not compile.
 //!
+//! The same build lets a test stop a writer between its append and its change of the index.
+//!
 //! Not here: what a rule is for (the module that keeps it says that), and which tests notice (`tests/mutants`).
 
 #[cfg(all(feature = "switches", not(debug_assertions)))]
@@ -103,6 +105,31 @@ fn left_out() -> u64 {
 }
 
 const _: () = assert!(ALL.len() <= 64);
+
+/// A writer has appended a record and not yet changed the index.
+#[cfg(not(feature = "switches"))]
+#[inline(always)]
+pub const fn appended() {}
+
+#[cfg(feature = "switches")]
+thread_local! {
+    static WHEN_APPENDED: std::cell::RefCell<Option<Box<dyn FnOnce()>>> = const { std::cell::RefCell::new(None) };
+}
+
+/// A writer has appended a record and not yet changed the index.
+#[cfg(feature = "switches")]
+pub fn appended() {
+    if let Some(act) = WHEN_APPENDED.take() {
+        act();
+    }
+}
+
+/// Has the next writer of this thread call `act` between its append and its change of the index: a moment that is too
+/// short to be met by chance.
+#[cfg(feature = "switches")]
+pub fn when_appended(act: impl FnOnce() + 'static) {
+    WHEN_APPENDED.set(Some(Box::new(act)));
+}
 
 #[cfg(test)]
 mod tests {

@@ -128,6 +128,7 @@ impl Inner {
     ) -> Result<u64> {
         let priority = if append.kind == Kind::Tombstone { Priority::Reclaiming } else { Priority::Ordinary };
         let written = self.log.append(guard, append, priority)?;
+        rules::appended();
         let new = Indexed { hash, kind: append.kind, written };
         self.point_index(guard, &mut stripe, present, &new, false);
         drop(stripe);

@@ -10,6 +10,7 @@ mod crash;
 mod damage;
 mod failures;
 mod format_doc;
+mod manifest;
 mod model;
 mod regressions;
 mod review;

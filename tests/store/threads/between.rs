@@ -54,6 +54,52 @@ fn r4_compaction_waits_for_a_writer_that_has_appended_and_not_yet_changed_the_in
     }
 }
 
+/// The same with the writer stopped at that moment, which a build with the feature `switches` can do.
+#[cfg(feature = "switches")]
+#[test]
+fn r4_a_record_is_not_judged_while_its_writer_has_appended_and_not_yet_changed_the_index() {
+    let sim = SimulatedStorage::new(4);
+    let options = small_options(SyncMode::None, 4096);
+    let store = Store::open_in(Arc::new(sim.clone()), &options, &small_tuning(FEW_HASHES)).unwrap();
+    let head = ManifestHead::decode(&sim.read_file("MANIFEST")).unwrap();
+    let hasher = KeyHasher::with_mask(head.hash_seed, FEW_HASHES);
+    let key = b"k";
+    // In another stripe, which the writer has not locked.
+    let mut others = (0_u32..).map(|n| n.to_le_bytes()).filter(|other| hasher.hash(other) != hasher.hash(key));
+    let filler = others.next().unwrap();
+    store.set(key, b"before").unwrap();
+    store.set(&filler, &[0; 2_000]).unwrap();
+    let (has_appended, appended) = std::sync::mpsc::channel();
+    let (may_go_on, go_on) = std::sync::mpsc::channel::<()>();
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            larder::rules::when_appended(move || {
+                has_appended.send(()).unwrap();
+                go_on.recv().unwrap();
+            });
+            store.set(key, b"after").unwrap();
+        });
+        appended.recv().unwrap();
+        // The segment with the record is full, sealed and, but for that record, dead.
+        (0..6).for_each(|n| drop(store.set(&filler, &[n; 2_000]).unwrap()));
+        let compacting = scope.spawn(|| (0..8).for_each(|_| drop(store.step_background().unwrap())));
+        let begin = std::time::Instant::now();
+        while !compacting.is_finished() && begin.elapsed() < Duration::from_millis(500) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let has_waited = !compacting.is_finished();
+        may_go_on.send(()).unwrap();
+        writer.join().unwrap();
+        compacting.join().unwrap();
+        assert!(has_waited, "the compaction has not waited for the writer");
+    });
+    assert_eq!(store.get(key).unwrap().as_deref(), Some(&b"after"[..]));
+    assert!(!sim.names().iter().any(|name| name == "000001.seg"), "nothing was compacted");
+    drop(store);
+    let store = Store::open_in(Arc::new(sim.kill()), &options, &small_tuning(FEW_HASHES)).unwrap();
+    assert_eq!(store.get(key).unwrap().as_deref(), Some(&b"after"[..]));
+}
+
 /// What is to go wrong, and when.
 #[derive(Default)]
 struct Faults {
