@@ -399,7 +399,13 @@ fn records_that_the_manifest_took_back_do_not_come_back() {
     }
     assert!(files.len() > count, "no segment was compacted away");
     let (shown, report) = salvaged(&files, &[b"doomed".to_vec()]).unwrap();
-    assert_eq!((&shown[b"doomed".as_slice()], report.keys), (&None, 0));
+    assert_eq!((&shown[b"doomed".as_slice()], report.keys, report.has_whole_manifest), (&None, 0, true));
+    // Also if the manifest is damaged behind the edits that took them back: here in its last, the close.
+    let manifest = files.get_mut("MANIFEST").unwrap();
+    let end = manifest.iter().rposition(|byte| *byte != 0).unwrap();
+    manifest[end - 12] ^= 1;
+    let (shown, report) = salvaged(&files, &[b"doomed".to_vec()]).unwrap();
+    assert_eq!((&shown[b"doomed".as_slice()], report.keys, report.has_whole_manifest), (&None, 0, false));
 }
 
 #[test]
