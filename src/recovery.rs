@@ -259,13 +259,14 @@ impl Recovery<'_> {
             let end = segment.end();
             segment.rewrite_through(end)?;
             let (seqno_min, seqno_max) = (segment.seqno_min(), segment.seqno_max());
-            if rules::holds(Rule::CutSealed) {
-                changes.push(Change::Seal { id: segment.id(), end, seqno_min, seqno_max });
-            }
+            changes.push(Change::Seal { id: segment.id(), end, seqno_min, seqno_max });
         }
         changes.extend(history.discarded.iter().map(|segment| Change::Remove { id: segment.id() }));
         if !changes.is_empty() && rules::holds(Rule::SeqnoGap) {
             seqno_next += SEQNO_GAP_AFTER_CUT;
+        }
+        if !rules::holds(Rule::CutSealed) {
+            changes.retain(|change| !matches!(change, Change::Seal { .. }));
         }
         let clock_ms = if rules::holds(Rule::RecoveryKeepsClock) { clock_ms } else { 0 };
         changes.push(Change::Advance { segment_id_next: 0, seqno_next, clock_ms, tombstone_floor: 0 });

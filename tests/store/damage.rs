@@ -343,7 +343,9 @@ fn no_damage_of_a_checkpoint_changes_an_answer() {
     };
     check(None, "missing".to_owned());
     let step = (bytes.len() / 3_000).max(1);
-    for at in (0..bytes.len()).filter(|at| *at < 256 || at % step == 0) {
+    // The head, and the body with what is known of the segments, are short and have every byte damaged.
+    let body = bytes.len() - u64::from_le_bytes(bytes[32..40].try_into().unwrap()) as usize;
+    for at in (0..bytes.len()).filter(|at| *at < 256 || *at >= body || at % step == 0) {
         let mut damaged = bytes.clone();
         damaged[at] ^= 1 << (at % 8);
         check(Some(damaged), format!("a bit flipped at {at}"));
