@@ -1,5 +1,7 @@
 //! `larder_salvage` through the ABI: its arguments, its outputs, and a store with a damaged record on a real disk.
 
+#![allow(clippy::unwrap_used)] // Tests end at the first surprise.
+
 use crate::calls::{WorkDir, garbage, message, open};
 use ::larder::ffi::error::*;
 use ::larder::ffi::handle::{larder, larder_close};

@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
+use std::time::Instant;
 
 type Files = BTreeMap<String, Vec<u8>>;
 
@@ -265,9 +266,17 @@ fn a_salvage_shows_what_an_open_shows_after_random_programs() {
 #[test]
 fn after_any_flipped_bit_every_key_whose_record_is_intact_is_salvaged() {
     // All of them in a long run.
-    let stride = if number("LARDER_CASES", 0) > 1_000 || seconds().is_some() { 1 } else { 3 };
+    let stride = if number("LARDER_CASES", 0) > 1_000 { 1 } else { 3 };
+    let (begin, subjects) = (Instant::now(), subjects());
     let mut count = 0;
-    for (n, subject) in subjects().into_iter().enumerate() {
+    let mut flip = |subject: &Subject, name: &str, at: usize, bit: usize| {
+        let mut files = subject.files.clone();
+        files.get_mut(name).unwrap()[at] ^= 1 << bit;
+        let what = format!("bit {bit} of {name} at {at}");
+        subject.check(&files, &what, |file, place| file == name && place == at);
+        count += 1;
+    };
+    for (n, subject) in subjects.iter().enumerate() {
         for (name, bytes) in subject.files.iter().filter(|(name, _)| *name != "LOCK") {
             let used = subject.used(name);
             for (at, byte) in bytes.iter().enumerate().take(used + 8) {
@@ -279,15 +288,18 @@ fn after_any_flipped_bit_every_key_whose_record_is_intact_is_salvaged() {
                     _ if at % stride == n % stride => &[at % 8],
                     _ => continue,
                 };
-                for bit in bits {
-                    let mut files = subject.files.clone();
-                    files.get_mut(name).unwrap()[at] ^= 1 << bit;
-                    let what = format!("bit {bit} of {name} at {at}");
-                    subject.check(&files, &what, |file, place| file == name && place == at);
-                    count += 1;
-                }
+                bits.iter().for_each(|bit| flip(subject, name, at, *bit));
             }
         }
+    }
+    // For a given time, any others.
+    let mut random = Random::new(number("LARDER_FROM", 0));
+    while seconds().is_some_and(|limit| begin.elapsed() < limit) {
+        let subject = &subjects[random.below(subjects.len() as u64) as usize];
+        let names: Vec<_> =
+            subject.files.keys().filter(|name| *name != "LOCK" && !name.starts_with("INDEX-")).collect();
+        let name = names[random.below(names.len() as u64) as usize];
+        flip(subject, name, random.below(subject.used(name) as u64) as usize, random.below(8) as usize);
     }
     println!("torture: bits_salvaged={count} lost=0 wrong=0");
 }

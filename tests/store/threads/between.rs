@@ -81,8 +81,10 @@ fn r4_a_record_is_not_judged_while_its_writer_has_appended_and_not_yet_changed_t
         });
         appended.recv().unwrap();
         // The segment with the record is full, sealed and, but for that record, dead.
-        (0..6).for_each(|n| drop(store.set(&filler, &[n; 2_000]).unwrap()));
-        let compacting = scope.spawn(|| (0..8).for_each(|_| drop(store.step_background().unwrap())));
+        for n in 0..6 {
+            store.set(&filler, &[n; 2_000]).unwrap();
+        }
+        let compacting = scope.spawn(|| (0..8).filter(|_| store.step_background().unwrap()).count());
         let begin = std::time::Instant::now();
         while !compacting.is_finished() && begin.elapsed() < Duration::from_millis(500) {
             std::thread::sleep(Duration::from_millis(1));
