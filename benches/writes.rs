@@ -1,5 +1,5 @@
-//! What writes cost next to a sharded hash map in memory: load, overwrite, half reads and half writes, delete, from one
-//! thread and from two; alternating rounds, medians, ratios.
+//! What writes cost next to a sharded hash map in memory: load, overwrite, 32 overwrites a batch, half reads and half
+//! writes, delete, from one thread and from two; alternating rounds, medians, ratios.
 //!
 //! `cargo bench --bench writes -- [keys] [rounds] [store|both] [directory]`; a million keys, three rounds, both by
 //! default; `store` leaves the map out, for a profiler. 16-byte hashed keys, 100-byte values, no sync per operation,
@@ -8,6 +8,7 @@
 // A benchmark reads the clock and ends at the first surprise.
 #![allow(clippy::disallowed_methods, clippy::unwrap_used)]
 
+use larder::store::{BatchOp, Ttl};
 use larder::{Options, Store, SyncMode};
 use std::collections::HashMap;
 use std::hint::black_box;
@@ -17,6 +18,7 @@ use std::time::Instant;
 
 const SHARD_COUNT: usize = 64;
 const VALUE_LEN: usize = 100;
+const GROUP_LEN: usize = 32;
 
 fn mixed(n: u64) -> u64 {
     // The finalizer of SplitMix64 (Steele, Lea, Flood 2014): one-to-one, so keys are distinct.
@@ -41,6 +43,7 @@ fn value(n: u64) -> [u8; VALUE_LEN] {
 /// What both sides can do.
 trait Side: Sync {
     fn set(&self, key: &[u8], value: &[u8]);
+    fn set_group(&self, pairs: &[([u8; 16], [u8; VALUE_LEN])]);
     fn get(&self, key: &[u8], buffer: &mut [u8]);
     fn del(&self, key: &[u8]);
 }
@@ -48,6 +51,14 @@ trait Side: Sync {
 impl Side for Store {
     fn set(&self, key: &[u8], value: &[u8]) {
         self.set(key, value).unwrap();
+    }
+
+    fn set_group(&self, pairs: &[([u8; 16], [u8; VALUE_LEN])]) {
+        let ops: [BatchOp<'_>; GROUP_LEN] = std::array::from_fn(|n| {
+            let (key, value) = &pairs[n];
+            BatchOp::Set { key, value, ttl: Ttl::Forever }
+        });
+        self.write(&ops, false).unwrap();
     }
 
     fn get(&self, key: &[u8], buffer: &mut [u8]) {
@@ -59,10 +70,12 @@ impl Side for Store {
     }
 }
 
-struct Map(Vec<RwLock<HashMap<Box<[u8]>, Box<[u8]>>>>);
+type Shard = RwLock<HashMap<Box<[u8]>, Box<[u8]>>>;
+
+struct Map(Vec<Shard>);
 
 impl Map {
-    fn shard(&self, key: &[u8]) -> &RwLock<HashMap<Box<[u8]>, Box<[u8]>>> {
+    fn shard(&self, key: &[u8]) -> &Shard {
         &self.0[key[0] as usize % SHARD_COUNT]
     }
 }
@@ -70,6 +83,10 @@ impl Map {
 impl Side for Map {
     fn set(&self, key: &[u8], value: &[u8]) {
         self.shard(key).write().unwrap().insert(key.into(), value.into());
+    }
+
+    fn set_group(&self, pairs: &[([u8; 16], [u8; VALUE_LEN])]) {
+        pairs.iter().for_each(|(key, value)| self.set(key, value));
     }
 
     fn get(&self, key: &[u8], buffer: &mut [u8]) {
@@ -81,19 +98,23 @@ impl Side for Map {
     }
 }
 
-const ROWS: [(&str, u64); 7] = [
+const ROWS: [(&str, u64); 8] = [
     ("load, 1 thread", 1),
     ("overwrite, 1 thread", 1),
     ("overwrite, 2 threads", 2),
+    ("overwrite, 32 a batch, 1 thread", 1),
     ("mixed, 1 thread", 1),
     ("mixed, 2 threads", 2),
     ("delete, 1 thread", 1),
     ("load, 2 threads", 2),
 ];
 
+/// Does the operations from one number on, so many.
+type Run<'a> = &'a (dyn Fn(u64, u64) + Sync);
+
 /// Nanoseconds an operation of each row, per thread.
 fn round(side: &dyn Side, count: u64, seed: u64) -> Vec<f64> {
-    let timed = |threads: u64, run: &(dyn Fn(u64, u64) + Sync)| {
+    let timed = |threads: u64, run: Run<'_>| {
         let (start, each) = (Instant::now(), count / threads);
         std::thread::scope(|scope| (0..threads).for_each(|thread| drop(scope.spawn(move || run(thread * each, each)))));
         start.elapsed().as_secs_f64() * 1e9 / each as f64
@@ -101,6 +122,12 @@ fn round(side: &dyn Side, count: u64, seed: u64) -> Vec<f64> {
     let load = |from: u64, each: u64| (from..from + each).for_each(|n| side.set(&key(n), &value(n)));
     let any = |n: u64| mixed(n ^ seed << 40) % count;
     let overwrite = |from: u64, each: u64| (from..from + each).for_each(|n| side.set(&key(any(n)), &value(n)));
+    let overwrite_groups = |from: u64, each: u64| {
+        for first in (from..from + each / GROUP_LEN as u64 * GROUP_LEN as u64).step_by(GROUP_LEN) {
+            let pairs: [_; GROUP_LEN] = std::array::from_fn(|n| (key(any(first + n as u64)), value(first)));
+            side.set_group(&pairs);
+        }
+    };
     let mixed = |from: u64, each: u64| {
         let mut buffer = [0; VALUE_LEN];
         for n in from..from + each {
@@ -113,7 +140,8 @@ fn round(side: &dyn Side, count: u64, seed: u64) -> Vec<f64> {
         }
     };
     let delete = |from: u64, each: u64| (from..from + each).for_each(|n| side.del(&key(n)));
-    let runs: [&(dyn Fn(u64, u64) + Sync); 7] = [&load, &overwrite, &overwrite, &mixed, &mixed, &delete, &load];
+    let runs: [Run<'_>; ROWS.len()] =
+        [&load, &overwrite, &overwrite, &overwrite_groups, &mixed, &mixed, &delete, &load];
     ROWS.iter().zip(runs).map(|((_, threads), run)| timed(*threads, run)).collect()
 }
 

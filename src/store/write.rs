@@ -321,6 +321,8 @@ impl Inner {
             return if is_synced { self.log.sync_all() } else { Ok(()) };
         }
         let hashes: Vec<u64> = ops.iter().map(|op| self.hasher.hash(op.key())).collect();
+        // Misses of the cache overlap, here those of the index and before the append those of what is replaced.
+        hashes.iter().for_each(|hash| self.index.prefetch_for_write(guard, *hash));
         let mut stripes = self.index.lock_many(hashes.iter().copied());
         let mut appends = Vec::with_capacity(ops.len());
         // What an operation sees is what those before it in the same batch have done.
@@ -347,6 +349,12 @@ impl Inner {
             appends.push(append);
         }
         self.check_memory(ops.len())?;
+        for hash in &hashes {
+            stripes.find(*hash, |location| {
+                self.log.segments().prefetch(guard, location);
+                true
+            });
+        }
         let is_freeing = appends.iter().all(|append| append.kind == Kind::Tombstone);
         let priority = if is_freeing { Priority::Reclaiming } else { Priority::Ordinary };
         let written = self.log.append_batch(guard, &appends, priority)?;
