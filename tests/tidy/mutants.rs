@@ -47,6 +47,26 @@ fn every_rule_that_can_be_left_out_has_tests_that_notice() {
     super::assert_none(&problems(&tree::text_of("tests/mutants/table").unwrap(), &rules, has_test));
 }
 
+/// The line of `docs/durability.md` for a rule: what it is called, what is left out, the tests without their modules.
+fn line_for(source: &str, row: &str) -> Option<String> {
+    let mut words = row.split_whitespace();
+    let rule = words.next()?;
+    let (_, rest) = source.split_once(&format!(" \"{rule}\" \""))?;
+    let what = rest.split('"').next()?;
+    let tests: Vec<_> = words.map(|path| format!("`{}`", path.rsplit("::").next().unwrap_or(path))).collect();
+    Some(format!("| {rule} | {what} | {} |", tests.join(", ")))
+}
+
+#[test]
+fn the_page_about_durability_has_the_same_table() {
+    let [source, page] = ["src/rules.rs", "docs/durability.md"].map(|path| tree::text_of(path).unwrap());
+    let table = tree::text_of("tests/mutants/table").unwrap();
+    let rows = table.lines().filter(|line| !line.starts_with('#') && !line.trim().is_empty());
+    let lines = rows.map(|row| line_for(&source, row).unwrap());
+    let lacking = lines.filter(|line| !page.lines().any(|there| there == line));
+    super::assert_none(&lacking.map(|line| format!("docs/durability.md lacks: {line}")).collect::<Vec<_>>());
+}
+
 #[test]
 fn a_table_that_lacks_a_rule_or_names_a_test_that_is_gone_is_found() {
     let rules = rules_of("rules! {\n    One \"r1_one\" \"what\",\n    Two \"r2_two\" \"what\",\n}\nlet x = \"no\";\n");
