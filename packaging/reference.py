@@ -1,6 +1,6 @@
-"""The C functions as a page and as a manual page: docs/c-api.md and packaging/larder.3, from include/larder.api.json.
+"""The C functions as a page, as a manual page and as Debian's list of symbols, from include/larder.api.json.
 
-    reference.py            fails if a committed page is not what the file says; LARDER_BLESS=1 writes both anew
+    reference.py            fails if a committed page is not what the file says; LARDER_BLESS=1 writes all anew
 
 larder.api.json is made from the header, and the header from src/ffi, so there is one source for all of it. The order is the
 header's; SECTIONS only says where a heading stands.
@@ -27,7 +27,11 @@ SECTIONS = {
     "larder_get_view": "Zero copy",
     "larder_version_number": "About the library",
 }
-OUTPUTS = {"docs/c-api.md": lambda: page(), "packaging/larder.3": lambda: manual()}
+OUTPUTS = {
+    "docs/c-api.md": lambda: page(),
+    "packaging/larder.3": lambda: manual(),
+    "packaging/debian/liblarder0.symbols": lambda: debian_symbols(),
+}
 
 
 def spaced(kind):
@@ -181,6 +185,12 @@ def manual():
         "The header \\fIlarder.h\\fR, which documents each function with owner, lifetime, threads and statuses.",
     ]
     return "\n".join(out) + "\n"
+
+
+def debian_symbols():
+    """Which version of the package a program needs that uses a function."""
+    lines = [f"liblarder.so.{API['abi']} liblarder{API['abi']} #MINVER#"]
+    return "\n".join(lines + sorted(f" {each['name']}@Base {each['since']}" for each in API["functions"])) + "\n"
 
 
 def main():

@@ -34,7 +34,7 @@ shared_directories := $(if $(filter /usr /usr/local,$(PREFIX)),,$(PKGCONFIGDIR) 
 fill := sed -e 's|@version@|$(VERSION)|' -e 's|@abi@|$(ABI_VERSION)|' -e 's|@static_libs@|$(STATIC_LIBS)|' \
   -e "s|@static_libs_list@|$$(echo $(STATIC_LIBS) | tr ' ' ';')|"
 
-.PHONY: pc install install-strip install-files uninstall installed-list install-test reference reference-test deb-test
+.PHONY: pc install install-strip install-files uninstall installed-list install-test reference reference-test deb deb-test
 
 pc: $(BUILD_DIR)/larder.pc ## build/larder.pc, for pkg-config from this tree
 	@:
@@ -83,6 +83,12 @@ installed-list:
 install-test: need-cc build ## install into an empty prefix; build with pkg-config, CMake and cgo, shared and static; uninstall
 	@MAKE="$(MAKE)" CC="$(CC)" CXX="$(CXX)" GO="$(GO)" LIB_DIR="$(LIB_DIR)" BUILD_DIR="$(BUILD_DIR)" VERSION="$(VERSION)" \
 	  bash packaging/install_test.sh
+
+deb: build ## the Debian packages liblarder0 and liblarder-dev, into build/deb
+	@LIB_DIR="$(LIB_DIR)" VERSION="$(VERSION)" bash packaging/deb.sh $(BUILD_DIR)/deb
+
+deb-test: need-cc build ## build the Debian packages, install them into a copy of this system that is gone afterwards, link, run, purge
+	@LIB_DIR="$(LIB_DIR)" BUILD_DIR="$(BUILD_DIR)" VERSION="$(VERSION)" CC="$(CC)" bash packaging/deb_test.sh
 
 reference: ## write docs/c-api.md and the manual page anew from include/larder.api.json (a test compares them)
 	LARDER_BLESS=1 $(PYTHON) packaging/reference.py
