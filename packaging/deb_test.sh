@@ -21,9 +21,9 @@ if [ "${1:-}" != inside ]; then
   # Root needs no namespace of users; without overlays there is nowhere to install to.
   isolate=(unshare --mount)
   [ "$(id -u)" -eq 0 ] || isolate=(unshare --map-root-user --mount)
-  mkdir -p "$scratch"/{lower,upper,work,merged}
-  "${isolate[@]}" mount -t overlay overlay -o "lowerdir=$scratch/lower,upperdir=$scratch/upper,workdir=$scratch/work" "$scratch/merged" \
-    2>/dev/null || skip "this process may not mount an overlay (root may)"
+  mkdir "$scratch/layers"
+  "${isolate[@]}" bash -c 'cd "$scratch/layers" && mount -t tmpfs tmpfs . && cd "$scratch/layers" && mkdir lower upper work merged &&
+    mount -t overlay overlay -o lowerdir=lower,upperdir=upper,workdir=work merged' 2>/dev/null || skip "this process may not mount an overlay (root may)"
   if ! bash packaging/deb.sh "$BUILD_DIR/deb" >"$scratch/build.log" 2>&1; then
     tail -n 40 "$scratch/build.log"
     echo "FAILED: dpkg-buildpackage builds the packages"
@@ -48,9 +48,11 @@ step() {
   fi
 }
 
+# In memory: not every file system can be an overlay's upper one.
+mount -t tmpfs tmpfs "$scratch/layers" || exit 1
 for directory in etc usr var; do
-  mkdir -p "$scratch/$directory" "$scratch/$directory.work"
-  mount -t overlay overlay -o "lowerdir=/$directory,upperdir=$scratch/$directory,workdir=$scratch/$directory.work" "/$directory" || exit 1
+  mkdir "$scratch/layers/$directory" "$scratch/layers/$directory.work"
+  mount -t overlay overlay -o "lowerdir=/$directory,upperdir=$scratch/layers/$directory,workdir=$scratch/layers/$directory.work" "/$directory" || exit 1
 done
 export DEBIAN_FRONTEND=noninteractive PATH=$PATH:/usr/sbin:/sbin
 unset LD_LIBRARY_PATH PKG_CONFIG_PATH
