@@ -99,10 +99,11 @@ bench: need-rust need-go need-cc ## rates next to a hash map, in Rust, C, Go and
 models: need-rust ## every interleaving of a few threads in the index and the epochs, under loom
 	RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=$(abspath $(CARGO_TARGET_DIR))/loom $(CARGO) test --release --locked --lib models
 
-header: need-rust ## write include/larder.h anew from src/ffi, and from it larder.api.json, docs/c-api.md and the manual page (tests compare them)
+header: need-rust ## write include/larder.h anew from src/ffi, and all that is made from it (tests compare them)
 	LARDER_BLESS=1 $(CARGO) test --locked --test abi -- header library api
 	cp include/larder.h bindings/go/larder.h
 	@$(MAKE) --no-print-directory reference
+	LARDER_BLESS=1 $(PYTHON) tests/kept/check.py statuses
 
 clean: ## everything that was built
 	$(CARGO) clean

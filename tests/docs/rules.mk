@@ -1,8 +1,7 @@
 # The pages: what they tell a reader to type is typed, what guides show is compiled and run. (docs/languages' programs are run by
 # each language's own tests, README's are quotations of files that are.)
 
-docs_typed := README.md examples/README.md $(wildcard docs/languages/c.md docs/languages/cpp.md docs/languages/go.md \
-  docs/languages/python.md docs/languages/node.md docs/languages/java.md)
+docs_typed := README.md examples/README.md packaging/README.md $(patsubst %,docs/languages/%.md,c cpp go python node java)
 
 .PHONY: docs-test
 
