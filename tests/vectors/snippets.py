@@ -87,14 +87,14 @@ def run(argument):
     path, _, page = argument.rpartition(":")
     path = path or f"docs/languages/{page}.md"
     code = blocks_of(page, (TREE / path).read_text())
-    if code.count("\n") < 5:
+    if code.count("\n") < 2:
         print(f"FAILED: {path}: no program in it")
         return False
     name = {"java": "Program.java", "go": "main.go", "node": "program.js", "python": "program.py"}.get(page, f"program.{page}")
     environment = {**os.environ, "LARDER_LIBRARY": str(LIB_DIR / "liblarder.so")}
     with tempfile.TemporaryDirectory(prefix="larder-snippets-") as directory:
         scratch = pathlib.Path(directory)
-        (scratch / name).write_text(FRAMES[page] % code if page not in ("python", "node") else code)
+        (scratch / name).write_text(code if page in ("python", "node") or "int main(" in code else FRAMES[page] % code)
         for command in commands(page, scratch):
             ended = subprocess.run(command, cwd=scratch, env=environment, capture_output=True, text=True, timeout=180)
             if ended.returncode != 0:
