@@ -162,6 +162,13 @@ manual_page_is_clean() {
   grep -q 'larder_get_into()' <<<"$page" && ! grep -q 'warning' <<<"$page"
 }
 
+strips() {
+  "$make" --no-print-directory -o build install-strip PREFIX="$scratch/stripped" &&
+    ! readelf -S "$scratch/stripped/lib/liblarder.so.0" | grep -q '\.debug_info' &&
+    LD_LIBRARY_PATH= $cc "$tree/examples/c/hello.c" -I"$scratch/stripped/include" "$scratch/stripped/lib/liblarder.a" -lm -ldl -lpthread \
+      -o "$scratch/from-stripped" && runs "$scratch/from-stripped" && runs "$scratch/pc-shared" "$scratch/stripped/lib"
+}
+
 prefix_is_empty() { ! find "$prefix" -mindepth 1 | grep .; }
 
 step "make install fills an empty prefix" install_below PREFIX="$prefix"
@@ -204,6 +211,7 @@ if command -v man >/dev/null; then
 else
   skip "man is not installed (apt-get install man-db)"
 fi
+step "install-strip leaves nothing for debuggers, and programs run" strips
 step "uninstall" "$make" --no-print-directory uninstall PREFIX="$prefix"
 step "the prefix is empty after it" prefix_is_empty
 

@@ -59,8 +59,10 @@ def script_of(path, scratch):
             for line in block.splitlines()
             if not (line.startswith("make ") and line.split()[1] in tested)
         ]
+        # A shell that ends at failures goes on after `a && b` if it is a that fails: each line says so itself.
+        commands = "\n".join(re.sub(r"\s+#.*$", "", line) + " || exit 1" for line in typed if line)
         shown = "\n".join(typed).replace("'", "'\\''")
-        lines.append(f"printf '%s\\n' '{shown}' | sed 's/^/$ /'\n(cd {begin}\n" + "\n".join(typed) + "\n)")
+        lines.append(f"printf '%s\\n' '{shown}' | sed 's/^/$ /'\n(cd {begin}\n{commands}\n)")
     if page in RUNS:
         lines.append(f"(cd {begin}; {RUNS[page]})")
     return "\n".join(lines) + "\n"
