@@ -24,6 +24,7 @@ pub mod index;
 #[doc(hidden)]
 pub mod rules;
 mod slots;
+mod sort;
 pub mod storage;
 mod sync;
 

@@ -29,6 +29,7 @@ use crate::log::scanner::Scanner;
 use crate::log::segments::{slot_count, slot_limit};
 use crate::log::{Accounts, LogConfig, LogParts, Manifest, Segment, Segments};
 use crate::rules::{self, Rule};
+use crate::sort;
 use crate::storage::{self, MapAccess, Storage};
 use replay::{Replay, Work};
 use std::sync::Arc;
@@ -347,7 +348,7 @@ impl History {
                 spans.push((known.slot, known.slot.saturating_add(count)));
             }
         }
-        spans.sort_unstable();
+        sort::pairs(&mut spans);
         let limit = slot_limit(contents.slot_bytes);
         spans.windows(2).all(|pair| pair[0].1 <= pair[1].0) && spans.last().is_none_or(|last| last.1 <= limit)
     }
@@ -358,8 +359,8 @@ fn scan(segment: &Segment, limit: u64) -> Result<Scanner<'_>> {
 }
 
 /// Walks the chain of unsealed segments to the end of history.
-fn find_end(mut unsealed: Vec<Open>, seqno_durable: u64) -> Result<Chain> {
-    unsealed.sort_by_key(|open| open.seqno_first.unwrap_or(u64::MAX));
+fn find_end(unsealed: Vec<Open>, seqno_durable: u64) -> Result<Chain> {
+    let unsealed = sort::by_key(unsealed, |open| open.seqno_first.unwrap_or(u64::MAX));
     // A segment that was continued after a close in order starts before what the manifest says.
     let seqno_start = unsealed.first().and_then(|open| open.seqno_first).unwrap_or(seqno_durable).min(seqno_durable);
     let mut chain = Chain { seqno_next: seqno_start, ..Chain::default() };

@@ -27,6 +27,7 @@ use crate::format::segment::HEAD_LEN;
 use crate::format::{Seed, digest, record};
 use crate::options::Options;
 use crate::rules::{self, Rule};
+use crate::sort;
 use crate::storage::{DiskStorage, LockError, Storage};
 use evidence::{Evidence, Role, Source};
 use std::collections::HashMap;
@@ -238,18 +239,19 @@ impl<'p> Salvage<'p> {
                 let store_id = self.evidence.store_id;
                 let source = &mut self.evidence.sources[index];
                 let seqno_first = walk_of(source, store_id, None).first_seqno()?;
-                chained.push((seqno_first.unwrap_or(u64::MAX), index));
+                chained.push((seqno_first.unwrap_or(u64::MAX), index as u64));
             } else {
                 self.look_at(index, None)?;
             }
         }
-        chained.sort_unstable();
+        sort::pairs(&mut chained);
         let seqno_first = chained.first().map_or(u64::MAX, |(seqno, _)| *seqno);
         let seqno_promised = self.evidence.seqno_next;
         let seqno_next = seqno_first.min(seqno_promised);
         let mut chain = Chain { seqno_next, may_jump: self.evidence.has_gap };
         let mut is_over = false;
         for (_, index) in chained {
+            let index = index as usize;
             if is_over {
                 // Behind the end of history only what was durable counts, and if there is any, the end was damage.
                 let durable = self.evidence.sources[index].durable;

@@ -129,8 +129,7 @@ impl Contents {
             }
         };
         let mut segments: Vec<_> = (0..segment_count).map(segment).collect();
-        segments.sort_by_key(|segment| segment.id);
-        if segments.windows(2).any(|pair| pair[0].id == pair[1].id) {
+        if segments.windows(2).any(|pair| pair[0].id >= pair[1].id) {
             return None;
         }
         for n in 0..expiring_count {

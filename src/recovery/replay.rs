@@ -15,6 +15,7 @@ use crate::index::{Index, Location};
 use crate::log::scanner::Scanner;
 use crate::log::{Accounts, Segment, Segments};
 use crate::rules::{self, Rule};
+use crate::sort;
 use crate::storage;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -59,8 +60,8 @@ impl Replay<'_> {
     /// index is of no use.
     pub(super) fn run(&self, work: &[Work], thread_count: usize) -> Result<()> {
         // So that no thread is left with much to do at the end.
-        let mut by_len: Vec<_> = work.iter().enumerate().collect();
-        by_len.sort_by_key(|(_, (segment, from))| std::cmp::Reverse(segment.end() - from));
+        let by_len =
+            sort::by_key(work.iter().enumerate().collect(), |(_, (segment, from))| u64::MAX - (segment.end() - from));
         let (work, next) = (by_len.as_slice(), AtomicUsize::new(0));
         let others_count = thread_count.min(work.len()).saturating_sub(1);
         let results = std::thread::scope(|scope| {

@@ -20,6 +20,7 @@ use crate::format::{FORMAT_VERSION, Seed, align8, checkpoint, u32_at, u64_at};
 use crate::log::manifest::{MANIFEST_NAME, is_checkpoint_name};
 use crate::log::segment::{segment_id, segment_name};
 use crate::rules::{self, Rule};
+use crate::sort;
 use crate::storage::{File, MapAccess, Storage};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -147,9 +148,8 @@ impl Candidate {
 
 /// Looks at all files of `storage`.
 pub(super) fn gather(storage: &dyn Storage) -> Result<Evidence> {
-    let mut names =
-        storage.list().map_err(|source| Error::from_io(&format!("list {}", storage.describe()), &source))?;
-    names.sort_unstable();
+    let names = storage.list().map_err(|source| Error::from_io(&format!("list {}", storage.describe()), &source))?;
+    let names = sort::by_key(names, |name| segment_id(name).unwrap_or(u64::MAX));
     let mut losses = Vec::new();
     let mut candidates = Vec::new();
     for name in names.iter().filter(|name| segment_id(name).is_some()) {
