@@ -1,12 +1,13 @@
 //! The power is cut, or the process killed, at every call that the store makes: in short programs, in the
 //! open before them and the close after them, and in the recovery from all that (P12).
 
-use crate::model::{for_seeds, program};
-use crate::world::{Mix, Op, Random, World, draw_checkpoints, small_options, small_tuning, sync_modes};
-use larder::store::Tuning;
+use crate::model::{for_seeds, program, seconds};
+use crate::world::{Item, Mix, Op, Random, Value, World, draw_checkpoints, small_options, small_tuning, sync_modes};
+use larder::store::{Condition, Ttl, Tuning};
 use larder::{Options, SyncMode};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 /// What is cut short: a new store that goes through `ops`, and is closed.
 struct Program {
@@ -230,4 +231,65 @@ fn a_crash_at_any_call_in_mode_interval_leaves_a_prefix() {
 #[test]
 fn a_crash_at_any_call_in_mode_none_leaves_a_prefix() {
     run_all(sync_modes()[2], 16);
+}
+
+/// The operations of which all short programs are made: each kind of record, and each thing that moves or syncs them.
+/// `place` makes values differ.
+fn letters(place: u64) -> [Op; 10] {
+    let value = |len| Value { number: place + 1, len };
+    let set = |key, len, ttl| Op::Set { key, value: value(len), ttl, condition: Condition::Always, sync: false };
+    let item = |key, set| Item { key, set };
+    [
+        set(0, 20, Ttl::Forever),
+        // Three of these fill a segment.
+        set(0, 1_500, Ttl::Forever),
+        set(1, 20, Ttl::Millis(50)),
+        Op::Del { key: 0 },
+        Op::Batch {
+            items: vec![
+                item(0, Some((value(30), Ttl::Forever))),
+                item(1, Some((value(700), Ttl::Forever))),
+                item(2, None),
+            ],
+            sync: false,
+        },
+        Op::Sync,
+        Op::Step,
+        Op::Compact,
+        Op::Clock { by_ms: 60 },
+        Op::Reopen,
+    ]
+}
+
+/// The `n`-th of all programs, the shorter first.
+fn nth_program(n: u64, sync: SyncMode) -> Program {
+    let (mut rest, mut len) = (n, 1);
+    while rest >= 10_u64.pow(len) {
+        rest -= 10_u64.pow(len);
+        len += 1;
+    }
+    let ops = (0..len).map(|place| {
+        let letter = rest / 10_u64.pow(place) % 10;
+        letters(u64::from(place)).into_iter().nth(letter as usize).unwrap()
+    });
+    // A checkpoint with every step, which makes no difference where no step is.
+    let tuning = Tuning { checkpoint_bytes: 0, checkpoint_index_multiple: 0, ..small_tuning(u64::MAX) };
+    Program { seed: n, options: small_options(sync, 4096), tuning, ops: ops.collect() }
+}
+
+/// Every program of one and of two operations; with `LARDER_SECONDS`, of three and four as far as it gets.
+#[test]
+fn a_crash_at_any_call_of_every_short_program_leaves_a_prefix() {
+    let counts = Counts::default();
+    let begin = Instant::now();
+    let mut count = 0;
+    while count < 110 || seconds().is_some_and(|limit| begin.elapsed() < limit) {
+        for sync in sync_modes() {
+            let program = nth_program(count, sync);
+            cut_everywhere(&program, 1, &counts);
+        }
+        count += 1;
+    }
+    println!("torture: short_programs={count} lost=0 wrong=0");
+    println!("torture: crash_images={} lost=0 wrong=0", counts.images.load(Ordering::Relaxed));
 }
