@@ -79,27 +79,41 @@ impl Lines<'_> {
             let _ = writeln!(
                 out,
                 "<line x1=\"{LEFT}\" x2=\"{:.0}\" y1=\"{y:.1}\" y2=\"{y:.1}\" stroke=\"#dddddd\"/><text x=\"{:.0}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
-                WIDTH - RIGHT, LEFT - 6.0, y + 4.0, short(*tick)
+                WIDTH - RIGHT,
+                LEFT - 6.0,
+                y + 4.0,
+                short(*tick)
             );
         }
         for (i, x) in self.x.iter().enumerate() {
             let _ = writeln!(
                 out,
                 "<text x=\"{:.1}\" y=\"{:.0}\" text-anchor=\"middle\">{}</text>",
-                LEFT + step * i as f64, HEIGHT - BOTTOM + 18.0, escape(x)
+                LEFT + step * i as f64,
+                HEIGHT - BOTTOM + 18.0,
+                escape(x)
             );
         }
         let _ = writeln!(
             out,
             "<text x=\"{:.0}\" y=\"{:.0}\" text-anchor=\"middle\">{}</text><text transform=\"translate(18 {:.0}) rotate(-90)\" text-anchor=\"middle\">{}</text>",
-            (LEFT + WIDTH - RIGHT) / 2.0, HEIGHT - 14.0, escape(self.x_label), (HEIGHT + TOP - BOTTOM) / 2.0, escape(self.y_label)
+            (LEFT + WIDTH - RIGHT) / 2.0,
+            HEIGHT - 14.0,
+            escape(self.x_label),
+            (HEIGHT + TOP - BOTTOM) / 2.0,
+            escape(self.y_label)
         );
         for (i, (name, values)) in self.series.iter().enumerate() {
             let colour = COLOURS[i % COLOURS.len()];
             let width = if i == 0 { 3.0 } else { 1.8 };
-            let points: Vec<_> = values.iter().enumerate().filter_map(|(x, v)| Some((LEFT + step * x as f64, y_of((*v)?)))).collect();
+            let points: Vec<_> =
+                values.iter().enumerate().filter_map(|(x, v)| Some((LEFT + step * x as f64, y_of((*v)?)))).collect();
             let path: Vec<_> = points.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
-            let _ = writeln!(out, "<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"{width}\"/>", path.join(" "));
+            let _ = writeln!(
+                out,
+                "<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"{width}\"/>",
+                path.join(" ")
+            );
             for (x, y) in points {
                 let _ = writeln!(out, "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3\" fill=\"{colour}\"/>");
             }
@@ -107,7 +121,11 @@ impl Lines<'_> {
             let _ = writeln!(
                 out,
                 "<rect x=\"{:.0}\" y=\"{:.0}\" width=\"12\" height=\"12\" fill=\"{colour}\"/><text x=\"{:.0}\" y=\"{:.0}\">{}</text>",
-                WIDTH - RIGHT + 16.0, y - 10.0, WIDTH - RIGHT + 34.0, y, escape(name)
+                WIDTH - RIGHT + 16.0,
+                y - 10.0,
+                WIDTH - RIGHT + 34.0,
+                y,
+                escape(name)
             );
         }
         out.push_str("</svg>\n");
@@ -130,7 +148,12 @@ pub fn ratio_bars(title: &str, bars: &[(String, f64)]) -> String {
         let _ = writeln!(
             out,
             "<text x=\"{:.0}\" y=\"{:.0}\" text-anchor=\"end\">{}</text><rect x=\"{from:.1}\" y=\"{y:.0}\" width=\"{:.1}\" height=\"14\" fill=\"{colour}\"/><text x=\"{:.1}\" y=\"{:.0}\">{value:.2}</text>",
-            left - 8.0, y + 11.0, escape(name), (to - from).max(1.0), to + 5.0, y + 11.0
+            left - 8.0,
+            y + 11.0,
+            escape(name),
+            (to - from).max(1.0),
+            to + 5.0,
+            y + 11.0
         );
     }
     let _ = writeln!(

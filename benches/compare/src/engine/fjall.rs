@@ -1,26 +1,45 @@
 //! fjall.
 
-use super::{Durability, Engine, Key};
-use fjall::{Config, Keyspace, PartitionCreateOptions, PartitionHandle, PersistMode};
+use super::{Durability, Engine, locked_version};
+use crate::data::{Key, VALUE_LEN};
+use fjall::config::{CompressionPolicy, HashRatioPolicy};
+use fjall::{CompressionType, Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 use std::path::Path;
 
+const CACHE_BYTES: u64 = 4 << 30;
+
+pub fn about() -> String {
+    format!(
+        "fjall {}; 4 GiB of cache, no compression, hash index in data blocks, its own bloom filters; unsynced rows: journal persisted by hand (a kill may lose its buffer); rows of opening: journal to the page cache; durable rows: persist(SyncData) after each write",
+        locked_version("fjall")
+    )
+}
+
 pub struct Fjall {
-    keyspace: Keyspace,
-    pairs: PartitionHandle,
+    database: Database,
+    pairs: Keyspace,
     durability: Durability,
 }
 
 impl Fjall {
     pub fn open(directory: &Path, durability: Durability) -> Self {
-        let keyspace = Config::new(directory.join("db")).cache_size(1 << 30).open().unwrap();
-        let options = PartitionCreateOptions::default().compression(fjall::CompressionType::None);
-        let pairs = keyspace.open_partition("pairs", options).unwrap();
-        Self { keyspace, pairs, durability }
+        let is_manual = durability != Durability::Process;
+        let builder = Database::builder(directory.join("db")).cache_size(CACHE_BYTES);
+        let database = builder.journal_compression(CompressionType::None).manual_journal_persist(is_manual);
+        let database = database.open().unwrap();
+        let options = move || {
+            KeyspaceCreateOptions::default()
+                .manual_journal_persist(is_manual)
+                .data_block_hash_ratio_policy(HashRatioPolicy::all(8.0))
+                .data_block_compression_policy(CompressionPolicy::all(CompressionType::None))
+        };
+        let pairs = database.keyspace("pairs", options).unwrap();
+        Self { database, pairs, durability }
     }
 
     fn settle(&self) {
         if self.durability == Durability::Power {
-            self.keyspace.persist(PersistMode::SyncData).unwrap();
+            self.database.persist(PersistMode::SyncData).unwrap();
         }
     }
 }
@@ -47,8 +66,8 @@ impl Engine for Fjall {
         true
     }
 
-    fn batch(&self, pairs: &[(Key, Vec<u8>)]) {
-        let mut batch = self.keyspace.batch();
+    fn batch(&self, pairs: &[(Key, [u8; VALUE_LEN])]) {
+        let mut batch = self.database.batch();
         for (key, value) in pairs {
             batch.insert(&self.pairs, key.as_slice(), value.as_slice());
         }
@@ -57,6 +76,6 @@ impl Engine for Fjall {
     }
 
     fn close(self: Box<Self>) {
-        self.keyspace.persist(PersistMode::SyncAll).unwrap();
+        self.database.persist(PersistMode::SyncAll).unwrap();
     }
 }

@@ -1,6 +1,8 @@
 //! LMDB, through `lmdb.h`: one transaction an operation, or one read transaction held.
 
-use super::{Durability, Engine, Key};
+use super::{Durability, Engine, Get};
+use crate::data::{Key, VALUE_LEN};
+use std::cell::Cell;
 use std::ffi::{CStr, CString, c_char, c_int, c_uint, c_void};
 use std::path::Path;
 use std::ptr;
@@ -22,6 +24,8 @@ unsafe extern "C" {
     fn mdb_txn_begin(env: *mut c_void, parent: *mut c_void, flags: c_uint, txn: *mut *mut c_void) -> c_int;
     fn mdb_txn_commit(txn: *mut c_void) -> c_int;
     fn mdb_txn_abort(txn: *mut c_void);
+    fn mdb_txn_reset(txn: *mut c_void);
+    fn mdb_txn_renew(txn: *mut c_void) -> c_int;
     fn mdb_dbi_open(txn: *mut c_void, name: *const c_char, flags: c_uint, dbi: *mut c_uint) -> c_int;
     fn mdb_get(txn: *mut c_void, dbi: c_uint, key: *const Val, data: *mut Val) -> c_int;
     fn mdb_put(txn: *mut c_void, dbi: c_uint, key: *const Val, data: *const Val, flags: c_uint) -> c_int;
@@ -38,7 +42,15 @@ const MAP_BYTES: usize = 64 << 30;
 pub fn about() -> String {
     // SAFETY: a static string, terminated.
     let version = unsafe { CStr::from_ptr(mdb_version(ptr::null_mut(), ptr::null_mut(), ptr::null_mut())) };
-    format!("{}; one transaction an operation; unsynced rows: WRITEMAP, NOSYNC; durable rows: WRITEMAP with a sync at each commit", version.to_string_lossy())
+    format!(
+        "{}; one transaction an operation, those that read renewed instead of begun, NOTLS, NORDAHEAD; unsynced rows: WRITEMAP, NOSYNC; durable rows: a sync at each commit, without WRITEMAP, which is slower there",
+        version.to_string_lossy()
+    )
+}
+
+thread_local! {
+    /// This thread's read transaction, reset.
+    static READER: Cell<*mut c_void> = const { Cell::new(ptr::null_mut()) };
 }
 
 pub struct Lmdb {
@@ -56,14 +68,14 @@ fn val(bytes: &[u8]) -> Val {
 impl Lmdb {
     pub fn open(directory: &Path, durability: Durability) -> Self {
         let path = CString::new(directory.to_str().unwrap()).unwrap();
-        let sync = if durability == Durability::Power { 0 } else { NO_SYNC };
+        let sync = if durability == Durability::Power { 0 } else { WRITE_MAP | NO_SYNC };
         let (mut env, mut txn, mut dbi) = (ptr::null_mut(), ptr::null_mut(), 0);
         // SAFETY: called in the order that lmdb.h asks for.
         unsafe {
             assert_eq!(mdb_env_create(&mut env), 0);
             assert_eq!(mdb_env_set_mapsize(env, MAP_BYTES), 0);
             assert_eq!(mdb_env_set_maxreaders(env, 256), 0);
-            assert_eq!(mdb_env_open(env, path.as_ptr(), WRITE_MAP | NO_TLS | NO_READ_AHEAD | sync, 0o600), 0);
+            assert_eq!(mdb_env_open(env, path.as_ptr(), NO_TLS | NO_READ_AHEAD | sync, 0o600), 0);
             assert_eq!(mdb_txn_begin(env, ptr::null_mut(), 0, &mut txn), 0);
             assert_eq!(mdb_dbi_open(txn, ptr::null(), 0, &mut dbi), 0);
             assert_eq!(mdb_txn_commit(txn), 0);
@@ -83,12 +95,17 @@ impl Lmdb {
     }
 
     fn read<R>(&self, run: impl FnOnce(*mut c_void) -> R) -> R {
-        let mut txn = ptr::null_mut();
-        // SAFETY: begun and aborted on this thread.
+        let mut txn = READER.get();
+        // SAFETY: begun once on this thread, and reset after each use. A process opens one environment only.
         unsafe {
-            assert_eq!(mdb_txn_begin(self.env, ptr::null_mut(), READ_ONLY, &mut txn), 0);
+            if txn.is_null() {
+                assert_eq!(mdb_txn_begin(self.env, ptr::null_mut(), READ_ONLY, &mut txn), 0);
+                READER.set(txn);
+            } else {
+                assert_eq!(mdb_txn_renew(txn), 0);
+            }
             let result = run(txn);
-            mdb_txn_abort(txn);
+            mdb_txn_reset(txn);
             result
         }
     }
@@ -121,7 +138,7 @@ impl Engine for Lmdb {
         self.write(|txn| unsafe { mdb_del(txn, self.dbi, &val(key), ptr::null()) } == 0)
     }
 
-    fn batch(&self, pairs: &[(Key, Vec<u8>)]) {
+    fn batch(&self, pairs: &[(Key, [u8; VALUE_LEN])]) {
         self.write(|txn| {
             for (key, value) in pairs {
                 // SAFETY: as for `set`.
@@ -134,7 +151,7 @@ impl Engine for Lmdb {
         self.read(|txn| keys.iter().filter(|key| self.get_in(txn, key.as_slice(), out)).count())
     }
 
-    fn with_snapshot(&self, run: &mut dyn FnMut(&mut dyn FnMut(&[u8], &mut Vec<u8>) -> bool)) -> bool {
+    fn with_snapshot(&self, run: &mut dyn FnMut(&mut Get)) -> bool {
         self.read(|txn| run(&mut |key, out| self.get_in(txn, key, out)));
         true
     }
@@ -152,8 +169,12 @@ impl Engine for Lmdb {
     }
 
     fn close(self: Box<Self>) {
-        // SAFETY: no transaction is left.
+        let reader = READER.replace(ptr::null_mut());
+        // SAFETY: of this thread no transaction is left; others have ended.
         unsafe {
+            if !reader.is_null() {
+                mdb_txn_abort(reader);
+            }
             assert_eq!(mdb_env_sync(self.env, 1), 0);
             mdb_env_close(self.env);
         }

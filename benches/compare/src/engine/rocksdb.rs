@@ -1,6 +1,7 @@
 //! RocksDB, through `rocksdb/c.h`.
 
-use super::{Durability, Engine, Key};
+use super::{Durability, Engine};
+use crate::data::{Key, VALUE_LEN};
 use std::ffi::{CStr, CString, c_char, c_double, c_int, c_uchar, c_void};
 use std::path::Path;
 use std::ptr;
@@ -22,12 +23,31 @@ unsafe extern "C" {
     fn rocksdb_block_based_options_set_data_block_index_type(table: P, kind: c_int);
     fn rocksdb_filterpolicy_create_bloom_full(bits: c_double) -> P;
     fn rocksdb_cache_create_lru(bytes: usize) -> P;
-    fn rocksdb_open(options: P, path: *const c_char, error: *mut *mut c_char) -> P;
+    fn rocksdb_options_set_memtable_whole_key_filtering(options: P, on: c_uchar);
+    fn rocksdb_options_set_memtable_prefix_bloom_size_ratio(options: P, ratio: c_double);
+    fn rocksdb_open_column_families(
+        options: P,
+        path: *const c_char,
+        count: c_int,
+        names: *const *const c_char,
+        family_options: *const P,
+        families: *mut P,
+        error: *mut *mut c_char,
+    ) -> P;
+    fn rocksdb_column_family_handle_destroy(family: P);
     fn rocksdb_close(db: P);
     fn rocksdb_writeoptions_create() -> P;
     fn rocksdb_writeoptions_set_sync(options: P, on: c_uchar);
     fn rocksdb_readoptions_create() -> P;
-    fn rocksdb_put(db: P, options: P, key: *const u8, key_len: usize, value: *const u8, value_len: usize, error: *mut *mut c_char);
+    fn rocksdb_put(
+        db: P,
+        options: P,
+        key: *const u8,
+        key_len: usize,
+        value: *const u8,
+        value_len: usize,
+        error: *mut *mut c_char,
+    );
     fn rocksdb_delete(db: P, options: P, key: *const u8, key_len: usize, error: *mut *mut c_char);
     fn rocksdb_get_pinned(db: P, options: P, key: *const u8, key_len: usize, error: *mut *mut c_char) -> P;
     fn rocksdb_pinnableslice_value(slice: P, len: *mut usize) -> *const u8;
@@ -36,8 +56,17 @@ unsafe extern "C" {
     fn rocksdb_writebatch_put(batch: P, key: *const u8, key_len: usize, value: *const u8, value_len: usize);
     fn rocksdb_writebatch_destroy(batch: P);
     fn rocksdb_write(db: P, options: P, batch: P, error: *mut *mut c_char);
-    fn rocksdb_multi_get(db: P, options: P, count: usize, keys: *const *const u8, lens: *const usize, values: *mut *mut u8, value_lens: *mut usize, errors: *mut *mut c_char);
-    fn rocksdb_free(pointer: *mut c_void);
+    fn rocksdb_batched_multi_get_cf(
+        db: P,
+        options: P,
+        family: P,
+        count: usize,
+        keys: *const *const u8,
+        key_lens: *const usize,
+        values: *mut P,
+        errors: *mut *mut c_char,
+        is_sorted: bool,
+    );
     fn rocksdb_flush(db: P, options: P, error: *mut *mut c_char);
     fn rocksdb_flushoptions_create() -> P;
 }
@@ -47,13 +76,16 @@ const CACHE_BYTES: usize = 4 << 30;
 pub fn about() -> String {
     let pkg = std::process::Command::new("pkg-config").args(["--modversion", "rocksdb"]).output();
     let version = pkg.ok().map(|out| String::from_utf8_lossy(&out.stdout).trim().to_owned()).unwrap_or_default();
-    format!("RocksDB {version}, C API; bloom filters of 10 bits, 4 GiB LRU cache, hash index in data blocks, no compression, 2 background threads, write buffers of 64 MiB; unsynced rows: WAL without sync; durable rows: WAL with sync")
+    format!(
+        "RocksDB {version}, C API; bloom filters of 10 bits, 4 GiB LRU cache, hash index in data blocks, no compression, 2 background threads, write buffers of 64 MiB with bloom filters, batched_multi_get; unsynced rows: WAL without sync; durable rows: WAL with sync"
+    )
 }
 
 pub struct Rocks {
     db: P,
     write: P,
     read: P,
+    family: P,
 }
 
 // SAFETY: the C API's handles are for all threads.
@@ -79,6 +111,8 @@ impl Rocks {
             rocksdb_options_set_write_buffer_size(options, 64 << 20);
             rocksdb_options_set_max_write_buffer_number(options, 4);
             rocksdb_options_set_max_open_files(options, -1);
+            rocksdb_options_set_memtable_whole_key_filtering(options, 1);
+            rocksdb_options_set_memtable_prefix_bloom_size_ratio(options, 0.1);
             let table = rocksdb_block_based_options_create();
             rocksdb_block_based_options_set_filter_policy(table, rocksdb_filterpolicy_create_bloom_full(10.0));
             rocksdb_block_based_options_set_block_cache(table, rocksdb_cache_create_lru(CACHE_BYTES));
@@ -86,9 +120,10 @@ impl Rocks {
             rocksdb_options_set_block_based_table_factory(options, table);
             let write = rocksdb_writeoptions_create();
             rocksdb_writeoptions_set_sync(write, u8::from(durability == Durability::Power));
-            let db = rocksdb_open(options, path.as_ptr(), &mut error);
+            let (name, mut family) = (c"default".as_ptr(), ptr::null_mut());
+            let db = rocksdb_open_column_families(options, path.as_ptr(), 1, &name, &options, &mut family, &mut error);
             check(error);
-            Self { db, write, read: rocksdb_readoptions_create() }
+            Self { db, write, read: rocksdb_readoptions_create(), family }
         }
     }
 
@@ -130,7 +165,7 @@ impl Engine for Rocks {
         true
     }
 
-    fn batch(&self, pairs: &[(Key, Vec<u8>)]) {
+    fn batch(&self, pairs: &[(Key, [u8; VALUE_LEN])]) {
         let mut error = ptr::null_mut();
         // SAFETY: the batch is destroyed after the write.
         unsafe {
@@ -145,24 +180,36 @@ impl Engine for Rocks {
     }
 
     fn get_many(&self, keys: &[Key], out: &mut Vec<u8>) -> usize {
-        let pointers: Vec<_> = keys.iter().map(|key| key.as_ptr()).collect();
-        let lens = vec![16; keys.len()];
-        let mut values = vec![ptr::null_mut(); keys.len()];
-        let mut value_lens = vec![0; keys.len()];
-        let mut errors = vec![ptr::null_mut(); keys.len()];
-        // SAFETY: all arrays are of the same length.
-        unsafe {
-            rocksdb_multi_get(self.db, self.read, keys.len(), pointers.as_ptr(), lens.as_ptr(), values.as_mut_ptr(), value_lens.as_mut_ptr(), errors.as_mut_ptr());
-        }
+        const COUNT_MAX: usize = 64;
+        assert!(keys.len() <= COUNT_MAX);
+        let mut pointers = [ptr::null(); COUNT_MAX];
+        keys.iter().zip(&mut pointers).for_each(|(key, pointer)| *pointer = key.as_ptr());
+        let lens = [size_of::<Key>(); COUNT_MAX];
+        let mut values = [ptr::null_mut(); COUNT_MAX];
+        let mut errors = [ptr::null_mut(); COUNT_MAX];
         let mut found = 0;
-        for (value, len) in values.iter().zip(value_lens) {
-            if !value.is_null() {
-                // SAFETY: allocated by RocksDB with this length, freed once.
-                unsafe {
-                    out.extend_from_slice(std::slice::from_raw_parts(*value, len));
-                    rocksdb_free(value.cast());
+        // SAFETY: all arrays are at least as long as there are keys; each value is destroyed after it was copied.
+        unsafe {
+            rocksdb_batched_multi_get_cf(
+                self.db,
+                self.read,
+                self.family,
+                keys.len(),
+                pointers.as_ptr(),
+                lens.as_ptr(),
+                values.as_mut_ptr(),
+                errors.as_mut_ptr(),
+                false,
+            );
+            for (value, error) in values.iter().zip(errors).take(keys.len()) {
+                check(error);
+                if !value.is_null() {
+                    let mut len = 0;
+                    let data = rocksdb_pinnableslice_value(*value, &mut len);
+                    out.extend_from_slice(std::slice::from_raw_parts(data, len));
+                    rocksdb_pinnableslice_destroy(*value);
+                    found += 1;
                 }
-                found += 1;
             }
         }
         found
@@ -181,6 +228,7 @@ impl Engine for Rocks {
         unsafe {
             rocksdb_flush(self.db, rocksdb_flushoptions_create(), &mut error);
             check(error);
+            rocksdb_column_family_handle_destroy(self.family);
             rocksdb_close(self.db);
         }
     }

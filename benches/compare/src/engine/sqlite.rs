@@ -1,6 +1,7 @@
 //! SQLite, through `sqlite3.h`: a table without row ids, prepared statements, a connection for each thread.
 
-use super::{Durability, Engine, Key};
+use super::{Durability, Engine, Get};
+use crate::data::{Key, VALUE_LEN};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
@@ -11,10 +12,28 @@ unsafe extern "C" {
     fn sqlite3_libversion() -> *const c_char;
     fn sqlite3_open_v2(path: *const c_char, db: *mut *mut c_void, flags: c_int, vfs: *const c_char) -> c_int;
     fn sqlite3_close_v2(db: *mut c_void) -> c_int;
-    fn sqlite3_exec(db: *mut c_void, sql: *const c_char, each: *const c_void, with: *mut c_void, error: *mut *mut c_char) -> c_int;
+    fn sqlite3_exec(
+        db: *mut c_void,
+        sql: *const c_char,
+        each: *const c_void,
+        with: *mut c_void,
+        error: *mut *mut c_char,
+    ) -> c_int;
     fn sqlite3_busy_timeout(db: *mut c_void, ms: c_int) -> c_int;
-    fn sqlite3_prepare_v2(db: *mut c_void, sql: *const c_char, len: c_int, statement: *mut *mut c_void, tail: *mut *const c_char) -> c_int;
-    fn sqlite3_bind_blob(statement: *mut c_void, at: c_int, bytes: *const c_void, len: c_int, free: *const c_void) -> c_int;
+    fn sqlite3_prepare_v2(
+        db: *mut c_void,
+        sql: *const c_char,
+        len: c_int,
+        statement: *mut *mut c_void,
+        tail: *mut *const c_char,
+    ) -> c_int;
+    fn sqlite3_bind_blob(
+        statement: *mut c_void,
+        at: c_int,
+        bytes: *const c_void,
+        len: c_int,
+        free: *const c_void,
+    ) -> c_int;
     fn sqlite3_step(statement: *mut c_void) -> c_int;
     fn sqlite3_reset(statement: *mut c_void) -> c_int;
     fn sqlite3_finalize(statement: *mut c_void) -> c_int;
@@ -31,7 +50,10 @@ const BUSY: c_int = 5;
 pub fn about() -> String {
     // SAFETY: a static string, terminated.
     let version = unsafe { CStr::from_ptr(sqlite3_libversion()) };
-    format!("SQLite {}; WAL, a table WITHOUT ROWID, prepared statements, 1 GiB of cache and of map, a connection a thread; unsynced rows: synchronous=OFF; durable rows: synchronous=FULL", version.to_string_lossy())
+    format!(
+        "SQLite {}; WAL, a table WITHOUT ROWID, prepared statements, 1 GiB of cache, mmap_size 8 GiB (a build may allow less), wal_autocheckpoint 10000, a connection a thread; unsynced rows: synchronous=OFF; durable rows: synchronous=FULL",
+        version.to_string_lossy()
+    )
 }
 
 /// One thread's connection.
@@ -55,11 +77,12 @@ impl Connection {
         let this = |db| Connection { db, get: ptr::null_mut(), set: ptr::null_mut(), del: ptr::null_mut() };
         let mut connection = this(db);
         connection.run(&format!(
-            "PRAGMA journal_mode=WAL; PRAGMA synchronous={synchronous}; PRAGMA cache_size=-1048576; PRAGMA mmap_size=1073741824;
+            "PRAGMA journal_mode=WAL; PRAGMA synchronous={synchronous}; PRAGMA cache_size=-1048576; PRAGMA mmap_size=8589934592; PRAGMA wal_autocheckpoint=10000;
              CREATE TABLE IF NOT EXISTS pairs(key BLOB PRIMARY KEY, value BLOB) WITHOUT ROWID"
         ));
         connection.get = connection.prepare("SELECT value FROM pairs WHERE key = ?1");
-        connection.set = connection.prepare("INSERT INTO pairs VALUES(?1, ?2) ON CONFLICT(key) DO UPDATE SET value = excluded.value");
+        connection.set = connection
+            .prepare("INSERT INTO pairs VALUES(?1, ?2) ON CONFLICT(key) DO UPDATE SET value = excluded.value");
         connection.del = connection.prepare("DELETE FROM pairs WHERE key = ?1");
         connection
     }
@@ -174,7 +197,7 @@ impl Engine for Sqlite {
         })
     }
 
-    fn batch(&self, pairs: &[(Key, Vec<u8>)]) {
+    fn batch(&self, pairs: &[(Key, [u8; VALUE_LEN])]) {
         self.with(|connection| {
             connection.run("BEGIN IMMEDIATE");
             pairs.iter().for_each(|(key, value)| connection.set(key, value));
@@ -182,7 +205,7 @@ impl Engine for Sqlite {
         });
     }
 
-    fn with_snapshot(&self, run: &mut dyn FnMut(&mut dyn FnMut(&[u8], &mut Vec<u8>) -> bool)) -> bool {
+    fn with_snapshot(&self, run: &mut dyn FnMut(&mut Get)) -> bool {
         self.with(|connection| {
             connection.run("BEGIN");
             run(&mut |key, out| connection.get(key, out));
