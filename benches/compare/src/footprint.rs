@@ -1,4 +1,4 @@
-//! What an engine takes: memory that no file backs, and room on disk.
+//! What an engine takes: memory that no file backs, room on disk, and time of processors.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -14,6 +14,14 @@ pub fn anonymous_bytes() -> u64 {
         line.split_whitespace().nth(1).unwrap().parse().unwrap()
     };
     (kibibytes("RssAnon:") + kibibytes("RssShmem:")) * 1024
+}
+
+/// Time of processors that this process has used, in all its threads and in the kernel.
+pub fn cpu_time() -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the output is ours.
+    assert_eq!(unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &mut time) }, 0);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
 /// What the files of a directory take on disk. A file that goes away meanwhile counts nothing.

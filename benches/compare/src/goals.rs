@@ -152,6 +152,7 @@ mod tests {
             row: (*row).to_owned(),
             keys: 1_000,
             value: *value,
+            cpu_ns: None,
         });
         Results {
             parts: vec![Part {

@@ -23,6 +23,7 @@ pub fn write(results: &Results, document: &Path) {
     goals::table(&mut out, results);
     for keys in results.sizes() {
         table(&mut out, results, keys);
+        cpu_table(&mut out, results, keys);
         for (name, against, peers) in [
             ("stores", "the best other store", engine::PERSISTENT_PEERS.as_slice()),
             ("map", "the hash map in memory with the fast hasher", &["map"]),
@@ -116,6 +117,32 @@ fn table(out: &mut String, results: &Results, keys: u64) {
                 _ => figure(row, value),
             },
             (Some(value), None) => figure(row, value),
+        };
+        let _ = writeln!(out, "| {row} | {} |", names.iter().map(cell).collect::<Vec<_>>().join(" | "));
+    }
+    out.push('\n');
+}
+
+/// What other programs on the machine disturb least.
+fn cpu_table(out: &mut String, results: &Results, keys: u64) {
+    let has_any = |name: &&str| results.rows(keys).iter().any(|row| results.median_cpu_ns(name, row, keys).is_some());
+    let names: Vec<_> = results.names().into_iter().filter(has_any).collect();
+    if names.is_empty() {
+        return;
+    }
+    let _ = write!(
+        out,
+        "Processor time for one operation, ns, in all threads of the process and in the kernel; in brackets, how many times less Larder takes.\n\n\
+         | | {} |\n|---|{}\n",
+        names.join(" | "),
+        "---:|".repeat(names.len())
+    );
+    for row in results.rows(keys) {
+        let Some(ours) = results.median_cpu_ns("larder", row, keys) else { continue };
+        let cell = |name: &&str| match results.median_cpu_ns(name, row, keys) {
+            None => String::new(),
+            Some(ns) if *name == "larder" => format!("**{ns:.0}**"),
+            Some(ns) => format!("{ns:.0} ({:.2})", ns / ours),
         };
         let _ = writeln!(out, "| {row} | {} |", names.iter().map(cell).collect::<Vec<_>>().join(" | "));
     }

@@ -15,6 +15,9 @@ pub struct Measured {
     pub keys: u64,
     /// Operations a second for rates; else the row's own unit.
     pub value: f64,
+    /// For rates: time of processors for one operation, an engine's own threads included.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_ns: Option<f64>,
 }
 
 /// One part at one key count.
@@ -77,8 +80,16 @@ impl Results {
     }
 
     pub fn median(&self, engine: &str, row: &str, keys: u64) -> Option<f64> {
-        let all = self.own().filter(|part| part.keys == keys).flat_map(|part| &part.measured);
-        median(all.filter(|m| m.engine == engine && m.row == row).map(|m| m.value).collect())
+        median(self.all(engine, row, keys).map(|m| m.value).collect())
+    }
+
+    pub fn median_cpu_ns(&self, engine: &str, row: &str, keys: u64) -> Option<f64> {
+        median(self.all(engine, row, keys).filter_map(|m| m.cpu_ns).collect())
+    }
+
+    fn all(&self, engine: &str, row: &str, keys: u64) -> impl Iterator<Item = &Measured> {
+        let all = self.own().filter(move |part| part.keys == keys).flat_map(|part| &part.measured);
+        all.filter(move |m| m.engine == engine && m.row == row)
     }
 
     pub fn sizes(&self) -> Vec<u64> {

@@ -52,7 +52,8 @@ pub fn short(value: f64) -> String {
 /// Where lines across the drawing are useful, in rising order.
 fn ticks(low: f64, high: f64, is_log: bool) -> Vec<f64> {
     if is_log {
-        let (first, last) = (low.log10().floor() as i32, high.log10().ceil() as i32);
+        let first = low.log10().floor() as i32;
+        let last = (high.log10().ceil() as i32).max(first + 1);
         return (first..=last).map(|power| 10_f64.powi(power)).collect();
     }
     let rough = (high / 5.0).max(1e-9);
@@ -133,22 +134,34 @@ impl Lines<'_> {
     }
 }
 
-/// Horizontal bars on a logarithmic axis whose middle is 1: to the right, better.
+/// Horizontal bars on a logarithmic axis around 1: to the right, better. What leaves the axis is cut, its number is not.
 pub fn ratio_bars(title: &str, bars: &[(String, f64)]) -> String {
-    let height = 70.0 + 20.0 * bars.len() as f64;
+    const LABELS: f64 = 340.0;
+    const RANGE: (f64, f64) = (0.03, 100.0);
+    let bottom = 48.0 + 20.0 * bars.len() as f64;
     let mut out = String::new();
-    open(&mut out, title, height);
-    let left = 290.0;
-    let (low, high) = bars.iter().fold((0.5_f64, 2.0_f64), |(low, high), (_, v)| (low.min(*v), high.max(*v)));
-    let x_of = |v: f64| left + (v.ln() - low.ln()) / (high.ln() - low.ln()) * (WIDTH - left - 60.0);
+    open(&mut out, title, bottom + 44.0);
+    let x_of = |v: f64| {
+        let share = (v.clamp(RANGE.0, RANGE.1) / RANGE.0).ln() / (RANGE.1 / RANGE.0).ln();
+        LABELS + share * (WIDTH - LABELS - 60.0)
+    };
+    for tick in [0.1, 1.0, 10.0, 100.0] {
+        let (x, colour) = (x_of(tick), if tick == 1.0 { "#000000" } else { "#dddddd" });
+        let _ = writeln!(
+            out,
+            "<line x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"38\" y2=\"{bottom:.0}\" stroke=\"{colour}\"/><text x=\"{x:.1}\" y=\"{:.0}\" text-anchor=\"middle\">{tick}</text>",
+            bottom + 16.0
+        );
+    }
     for (i, (name, value)) in bars.iter().enumerate() {
         let y = 44.0 + 20.0 * i as f64;
         let (from, to) = (x_of(1.0).min(x_of(*value)), x_of(1.0).max(x_of(*value)));
         let colour = if *value >= 1.0 { COLOURS[2] } else { COLOURS[0] };
+        let number = if *value < 0.1 { format!("{value:.3}") } else { format!("{value:.2}") };
         let _ = writeln!(
             out,
-            "<text x=\"{:.0}\" y=\"{:.0}\" text-anchor=\"end\">{}</text><rect x=\"{from:.1}\" y=\"{y:.0}\" width=\"{:.1}\" height=\"14\" fill=\"{colour}\"/><text x=\"{:.1}\" y=\"{:.0}\">{value:.2}</text>",
-            left - 8.0,
+            "<text x=\"{:.0}\" y=\"{:.0}\" text-anchor=\"end\">{}</text><rect x=\"{from:.1}\" y=\"{y:.0}\" width=\"{:.1}\" height=\"14\" fill=\"{colour}\"/><text x=\"{:.1}\" y=\"{:.0}\">{number}</text>",
+            LABELS - 8.0,
             y + 11.0,
             escape(name),
             (to - from).max(1.0),
@@ -158,9 +171,29 @@ pub fn ratio_bars(title: &str, bars: &[(String, f64)]) -> String {
     }
     let _ = writeln!(
         out,
-        "<line x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"38\" y2=\"{:.0}\" stroke=\"#000000\"/>\n</svg>",
-        height - 20.0,
-        x = x_of(1.0)
+        "<text x=\"{:.0}\" y=\"{:.0}\" text-anchor=\"middle\">how many times better Larder is</text>\n</svg>",
+        x_of(1.0),
+        bottom + 34.0
     );
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_enclose_what_is_drawn() {
+        for (low, high, is_log) in [(3.0, 4_700.0, true), (10.0, 1_000.0, true), (0.0, 37.0, false)] {
+            let ticks = ticks(low, high, is_log);
+            assert!(ticks[0] <= low && ticks[ticks.len() - 1] >= high && ticks.len() > 2, "{ticks:?}");
+        }
+    }
+
+    #[test]
+    fn better_is_green_and_to_the_right() {
+        let svg = ratio_bars("a < b", &[("more".into(), 4.0), ("less".into(), 0.001)]);
+        assert!(svg.contains("a &lt; b") && svg.contains(">4.00<") && svg.contains(">0.001<"), "{svg}");
+        assert_eq!((svg.matches(COLOURS[2]).count(), svg.matches(COLOURS[0]).count()), (1, 1));
+    }
 }

@@ -5,7 +5,7 @@
 
 use crate::data::{Key, LARGE_LEN, VALUE_LEN, Zipf, key, mixed, number_of, value};
 use crate::engine::{self, Durability, Engine};
-use crate::footprint::{DiskWatch, anonymous_bytes, disk_bytes};
+use crate::footprint::{DiskWatch, anonymous_bytes, cpu_time, disk_bytes};
 use crate::latency::Latencies;
 use crate::results::Measured;
 use std::path::Path;
@@ -35,7 +35,15 @@ pub struct Child<'a> {
 
 impl Child<'_> {
     fn say(&mut self, row: &str, value: f64) {
-        (self.report)(Measured { engine: self.engine.to_owned(), row: row.to_owned(), keys: self.keys, value });
+        let (engine, row) = (self.engine.to_owned(), row.to_owned());
+        (self.report)(Measured { engine, row, keys: self.keys, value, cpu_ns: None });
+    }
+
+    /// So many operations since then, and what processor time each has taken, an engine's own threads included.
+    fn say_rate(&mut self, row: &str, ops: u64, spent: Spent) {
+        let (engine, row, ops) = (self.engine.to_owned(), row.to_owned(), ops as f64);
+        let cpu_ns = Some(spent.cpu.as_nanos() as f64 / ops);
+        (self.report)(Measured { engine, row, keys: self.keys, value: ops / spent.wall.as_secs_f64(), cpu_ns });
     }
 
     /// Has `threads` threads do `op` with random numbers; operations a second.
@@ -58,7 +66,8 @@ impl Child<'_> {
     ) {
         let (seed, time_max) = (mixed(self.round + 77), self.row_time_max);
         let done = AtomicU64::new(0);
-        let begin = Instant::now();
+        let since = Since::now();
+        let begin = since.wall;
         std::thread::scope(|scope| {
             for thread in 0..threads {
                 let done = &done;
@@ -75,24 +84,24 @@ impl Child<'_> {
                 });
             }
         });
-        let rate = done.into_inner() as f64 / begin.elapsed().as_secs_f64();
-        self.say(row, rate);
+        self.say_rate(row, done.into_inner(), since.spent());
     }
 
-    /// Loads all keys: one by one for a while, then in batches. The rate of the first.
-    fn load(&self, engine: &dyn Engine) -> f64 {
-        let (begin, time_max) = (Instant::now(), 5 * self.row_time_max);
+    /// Loads all keys: one by one for a while, then in batches. How many, and what was spent, of the first.
+    fn load(&self, engine: &dyn Engine) -> (u64, Spent) {
+        let (since, time_max) = (Since::now(), 5 * self.row_time_max);
+        let begin = since.wall;
         let mut loaded = 0;
         while loaded < self.keys && (loaded % 1024 != 0 || begin.elapsed() < time_max) {
             engine.set(&key(loaded), &value(loaded));
             loaded += 1;
         }
-        let rate = loaded as f64 / begin.elapsed().as_secs_f64();
+        let spent = since.spent();
         for start in (loaded..self.keys).step_by(10_000) {
             let pairs: Vec<_> = (start..self.keys.min(start + 10_000)).map(|n| (key(n), value(n))).collect();
             engine.batch(&pairs);
         }
-        rate
+        (loaded, spent)
     }
 
     /// A thousand keys have a value, whole, and one that was written to them.
@@ -112,8 +121,8 @@ impl Child<'_> {
         let engine = engine::open(self.engine, self.directory, Durability::Unsynced);
         let engine = &*engine;
         let keys = self.keys;
-        let rate = self.load(engine);
-        self.say("load", rate);
+        let (loaded, spent) = self.load(engine);
+        self.say_rate("load", loaded, spent);
         self.say("memory per key, bytes", anonymous_bytes().saturating_sub(before) as f64 / keys as f64);
         if let Some(figures) = engine.figures() {
             self.say("index per key, bytes", figures.index_bytes as f64 / keys as f64);
@@ -230,8 +239,8 @@ impl Child<'_> {
         let engine = engine::open(self.engine, self.directory, Durability::Power);
         let engine = &*engine;
         engine.set(&key(u64::MAX / 2), &value(0));
-        let begin = Instant::now();
-        let end = begin + self.row_time_max / 4;
+        let since = Since::now();
+        let end = since.wall + self.row_time_max / 4;
         let done = AtomicU64::new(0);
         std::thread::scope(|scope| {
             for thread in 0..threads {
@@ -246,8 +255,8 @@ impl Child<'_> {
                 });
             }
         });
-        let rate = done.into_inner() as f64 / begin.elapsed().as_secs_f64();
-        self.say(&format!("durable set, {threads} thread{}", if threads == 1 { "" } else { "s" }), rate);
+        let row = format!("durable set, {threads} thread{}", if threads == 1 { "" } else { "s" });
+        self.say_rate(&row, done.into_inner(), since.spent());
     }
 
     /// Loads and closes; or says that it has loaded, and waits to be killed.
@@ -304,6 +313,27 @@ impl Child<'_> {
         }
         std::mem::forget(engine);
     }
+}
+
+/// When a row has begun, by the clock and by what the process had used of its processors.
+struct Since {
+    wall: Instant,
+    cpu: Duration,
+}
+
+impl Since {
+    fn now() -> Self {
+        Self { wall: Instant::now(), cpu: cpu_time() }
+    }
+
+    fn spent(&self) -> Spent {
+        Spent { wall: self.wall.elapsed(), cpu: cpu_time() - self.cpu }
+    }
+}
+
+struct Spent {
+    wall: Duration,
+    cpu: Duration,
 }
 
 /// What a child says when it is ready to be killed.
