@@ -12,6 +12,7 @@ MAKEFLAGS += --no-builtin-rules
 CARGO ?= cargo
 GO ?= go
 PYTHON ?= python3
+CXX ?= c++
 # make's own default is "cc" already; named here because the examples and tests build with it.
 CC ?= cc
 
@@ -40,9 +41,9 @@ MIRI_TESTS ?= epoch::tests storage::sim hashes_at_both_ends several_stripes_are 
 
 go_modules := $(patsubst %/go.mod,%,$(wildcard bindings/*/go.mod examples/*/go.mod tests/*/go.mod benches/*/*/go.mod))
 
-TEST_PARTS := harness-test lint rust-test c-test c-static-libs c-test-asan c-examples go-test python-test install-test demo c-test-valgrind models miri
+TEST_PARTS := harness-test lint rust-test c-test c-static-libs c-test-asan kernel-test fuzz-replay c-examples vectors go-test go-vendor-test cpp-test python-test node-test java-test install-test demo c-test-valgrind models miri
 
-.PHONY: help build demo test measure harness-test lint rust-test go-test python-test install-test bench models miri header pc install clean
+.PHONY: help build demo test measure harness-test lint rust-test go-test go-vendor-test install-test bench models miri header pc install clean
 .PHONY: need-rust need-go need-cc
 
 help:
@@ -87,10 +88,9 @@ go-test: need-go need-cc build ## the Go binding's tests, plain and under the ra
 	  echo "go test -race (in $$module)"; (cd $$module && GOEXPERIMENT=cgocheck2 $(GO) test -race -count=1 -v ./...); done
 	cd bindings/go && $(GO) test -tags larder_static -count=1 .
 
-python-test: build ## the Python example's tests
-	@if ! command -v $(PYTHON) >/dev/null; then \
-	  echo "SKIP: python-test: $(PYTHON) is not installed (apt-get install python3)"; exit $${LARDER_FORBID_SKIP:-0}; fi; \
-	PYTHONDONTWRITEBYTECODE=1 LARDER_LIBRARY="$(abspath $(LIB_DIR))/liblarder.so" $(PYTHON) -m unittest discover -s examples/python -v
+go-vendor-test: need-go need-cc build ## whether the Go package works vendored in another module, shared and static
+	@GO="$(GO)" bindings/go/vendored.sh $(abspath $(LIB_DIR))
+	$(call snippets,go)
 
 miri: need-rust ## the modules with unsafe code, interpreted by Miri
 	@if ! $(CARGO) +$(MIRI_TOOLCHAIN) miri --version >/dev/null 2>&1; then \
@@ -100,13 +100,15 @@ miri: need-rust ## the modules with unsafe code, interpreted by Miri
 bench: need-rust need-go need-cc ## rates next to a hash map, in Rust, C, Go and Python, and instructions per operation: minutes
 	$(CARGO) bench --locked --bench rates
 	benches/languages/run
+	benches/languages/ways/run
+	benches/languages/costs/run
 	benches/instructions
 
 models: need-rust ## every interleaving of a few threads in the index and the epochs, under loom
 	RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=$(abspath $(CARGO_TARGET_DIR))/loom $(CARGO) test --release --locked --lib models
 
-header: need-rust ## write include/larder.h anew from src/ffi (a test compares the two)
-	LARDER_BLESS=1 $(CARGO) test --locked --test abi -- header library
+header: need-rust ## write include/larder.h and larder.api.json anew from src/ffi (tests compare them)
+	LARDER_BLESS=1 $(CARGO) test --locked --test abi -- header library api
 	cp include/larder.h bindings/go/larder.h
 
 pc: $(BUILD_DIR)/larder.pc ## build/larder.pc, for pkg-config from this tree
@@ -124,7 +126,7 @@ install: build ## libraries, headers and larder.pc, below PREFIX (default /usr/l
 	ln -sf liblarder.so.$(VERSION) "$(DESTDIR)$(LIBDIR)/liblarder.so.$(ABI_VERSION)"
 	ln -sf liblarder.so.$(ABI_VERSION) "$(DESTDIR)$(LIBDIR)/liblarder.so"
 	install -m 644 $(LIB_DIR)/liblarder.a "$(DESTDIR)$(LIBDIR)/"
-	install -m 644 include/larder.h $(wildcard bindings/c/*.h) "$(DESTDIR)$(INCLUDEDIR)/"
+	install -m 644 include/larder.h include/larder.api.json $(wildcard bindings/c/*.h bindings/cpp/*.hpp) "$(DESTDIR)$(INCLUDEDIR)/"
 	sed -e 's|@prefix@|$(PREFIX)|' -e 's|@libdir@|$(LIBDIR)|' -e 's|@includedir@|$(INCLUDEDIR)|' \
 	  -e 's|@version@|$(VERSION)|' -e 's|@static_libs@|$(STATIC_LIBS)|' larder.pc.in > "$(DESTDIR)$(LIBDIR)/pkgconfig/larder.pc"
 
@@ -159,5 +161,5 @@ need-go:
 need-cc:
 	@command -v $(CC) >/dev/null || { echo "$(CC) is missing: install a C compiler (apt-get install gcc)"; exit 1; }
 
-# Targets of other parts of the tree: the C tests and, where they are there, benchmarks, torture and fuzzing.
-include $(sort $(wildcard tests/*/rules.mk bench/rules.mk benches/rules.mk torture/rules.mk fuzz/rules.mk))
+# Targets of other parts of the tree: the C tests, the bindings and, where they are there, benchmarks, torture and fuzzing.
+include $(sort $(wildcard tests/*/rules.mk bindings/*/rules.mk bench/rules.mk benches/rules.mk torture/rules.mk fuzz/rules.mk))

@@ -62,7 +62,7 @@ step "Go reads it all back, copies some under new keys, deletes some"
 "$programs/change" -dir "$scratch/store" -root "$directory" -delete "$(deleted_ending)" | sed 's/^/   /'
 
 step "Python compares every value with the files"
-export LARDER_LIBRARY=$library_directory/liblarder.so PYTHONDONTWRITEBYTECODE=1
+export LARDER_LIBRARY=$library_directory/liblarder.so PYTHONPATH=$PWD/bindings/python PYTHONDONTWRITEBYTECODE=1
 "$python_program" examples/python/check.py "$scratch/store" "$directory"
 
 step "A C program writes without pause, and is killed with SIGKILL; what it was told is stored must be there"

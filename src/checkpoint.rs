@@ -42,6 +42,7 @@ pub fn load(
         return None;
     }
     let map = file.map(len, MapAccess::ReadOnly).ok()?.into_bytes();
+    map.fetch(0..len).ok()?;
     let (contents, image) = checkpoint::decode(map.read(0..len)?, store_id)?;
     // Segments with records, and where these end: sealed ones, and the active one of the close.
     let mut expected = state.segments.iter().filter_map(|(&id, entry)| match entry.sealed {

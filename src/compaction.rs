@@ -143,7 +143,7 @@ impl<'a> Compactor<'a> {
     /// record is looked at.
     pub fn has_no_dead_record(&self, segment: &Segment) -> Result<bool> {
         let guard = self.epochs.enter();
-        let mut scanner = Scanner::new(segment.record_area(segment.end())?, segment.seed());
+        let mut scanner = Scanner::new(segment, segment.end())?;
         while let Some(found) = scanner.next_record() {
             if found.record.head.kind == Kind::Set {
                 let hash = self.hasher.hash(found.record.key());
@@ -153,7 +153,7 @@ impl<'a> Compactor<'a> {
                 }
             }
         }
-        scanner.stop().map_or(Ok(true), |what| Err(damaged(segment, scanner.offset(), what)))
+        scanner.stop()?.map_or(Ok(true), |what| Err(damaged(segment, scanner.offset(), what)))
     }
 
     /// Compacts `inputs`, which are sealed. On an error nothing has changed. `pace` is told now and
@@ -200,7 +200,7 @@ impl<'a> Compactor<'a> {
     /// Looks at every record of `input` and keeps what must stay.
     fn judge(&self, input: &'a Segment, survivors: &mut Vec<Survivor<'a>>, pace: &mut dyn FnMut(u64)) -> Result<()> {
         let floor = self.log.with_manifest(|manifest| manifest.state().tombstone_floor);
-        let mut scanner = Scanner::new(input.record_area(input.end())?, input.seed());
+        let mut scanner = Scanner::new(input, input.end())?;
         let mut looked_at = 0;
         while let Some(found) = scanner.next_record() {
             let (head, key) = (found.record.head, found.record.key());
@@ -230,7 +230,7 @@ impl<'a> Compactor<'a> {
                 looked_at = 0;
             }
         }
-        scanner.stop().map_or(Ok(()), |what| Err(damaged(input, scanner.offset(), what)))
+        scanner.stop()?.map_or(Ok(()), |what| Err(damaged(input, scanner.offset(), what)))
     }
 
     /// Whether the index holds a record of `key`: it is newer than any that the index does not hold.

@@ -67,14 +67,16 @@ pub fn sweep(log: &Log, index: &Index, hasher: KeyHasher, segment: &Segment, now
     if limit < segment.end() {
         segment.lower_expiry_next(now_ms);
     }
-    let Ok(area) = segment.record_area(limit) else { return 0 };
     // The scanner checks every record, so damage cannot pass for a record that is over.
-    let mut scanner = Scanner::new(area, segment.seed());
+    let Ok(mut scanner) = Scanner::new(segment, limit) else { return 0 };
     let mut count = 0;
     loop {
         let Some(found) = scanner.next_record() else {
-            if scanner.stop().is_some() && scanner.skip_damage().is_some() {
-                continue;
+            match scanner.stop() {
+                Ok(Some(_)) if scanner.skip_damage().is_some() => continue,
+                Ok(_) => {}
+                // The device may find its voice again.
+                Err(_) => segment.lower_expiry_next(now_ms),
             }
             return count;
         };

@@ -162,11 +162,12 @@ impl Recovery<'_> {
                 }
                 let mut scanner = scan(&segment, len)?;
                 let seqno_first = scanner.next_record().map(|found| found.record.head.seqno);
+                let stopped = scanner.stop()?;
                 let is_chained = manifest.state().closed.is_none();
                 if is_chained && seqno_first.is_none() && durable.end > HEAD_LEN as u64 {
                     // Said here, because without its first record the segment has no place in the chain. After a
                     // close in order there is no chain, and its other keys stay readable (P6).
-                    let what = scanner.stop().unwrap_or("records that were durable are missing");
+                    let what = stopped.unwrap_or("records that were durable are missing");
                     return Err(Error::corrupt(&segment.name(), scanner.offset(), what));
                 }
                 unsealed.push(Open { segment, durable, seqno_first });
@@ -218,9 +219,12 @@ impl Recovery<'_> {
                     tombstones.push((hash, location));
                 }
                 let new = Replayed { segment, head, key: found.record.key(), location };
+                if !index.has_memory_for(1) {
+                    return Err(Error::new(Status::OutOfMemory, "the system has no memory for the index"));
+                }
                 self.replay_one(&index, segments, accounts, hash, &new);
             }
-            if let Some(what) = scanner.stop() {
+            if let Some(what) = scanner.stop()? {
                 return Err(Error::corrupt(&segment.name(), scanner.offset(), what));
             }
         }
@@ -269,7 +273,7 @@ struct Replayed<'a> {
 }
 
 fn scan(segment: &Segment, limit: u64) -> Result<Scanner<'_>> {
-    Ok(Scanner::new(segment.record_area(limit)?, segment.seed()))
+    Scanner::new(segment, limit)
 }
 
 /// Walks the chain of unsealed segments to the end of history.
@@ -305,7 +309,7 @@ fn find_end(mut unsealed: Vec<Open>, seqno_durable: u64) -> Result<Chain> {
                 chain.seqno_next += 1;
                 end = scanner.offset();
             }
-            (end, what.or(scanner.stop()))
+            (end, what.or(scanner.stop()?))
         };
         if end < durable.end {
             return Err(Error::corrupt(&segment.name(), end, what.unwrap_or("records that were durable are missing")));

@@ -2,13 +2,20 @@
 //!
 //! Not here: `Arc`, which is always the standard one (its counting is not what the models check).
 //!
-//! Only `epoch` and `index` import this; everything else uses the standard types directly.
+//! Only `epoch`, `index` and `log`'s group sync import this; everything else uses the standard types directly.
 
 #[cfg(not(loom))]
 pub(crate) use parking_lot::{Mutex, MutexGuard};
 pub(crate) use std::sync::atomic::Ordering;
 #[cfg(not(loom))]
 pub(crate) use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, fence};
+
+// With its condition variable, which wakes everybody by one call; parking_lot's has one wake the next.
+#[cfg(not(loom))]
+pub(crate) use std::sync::{Condvar, Mutex as WaitMutex, MutexGuard as WaitGuard};
+
+#[cfg(loom)]
+pub(crate) use loom::sync::{Condvar, Mutex as WaitMutex, MutexGuard as WaitGuard};
 
 #[cfg(loom)]
 pub(crate) use loom::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, fence};

@@ -48,6 +48,12 @@ func (b *Batch) SetTTL(key, value []byte, ttl time.Duration) {
 	b.add(opSet, key, value, ttlMillis)
 }
 
+// SetKeepTTL adds the setting of key to value with the expiry that key has when the batch is written, none if it is not
+// live then.
+func (b *Batch) SetKeepTTL(key, value []byte) {
+	b.add(opSet, key, value, -1)
+}
+
 // Delete adds the deletion of key, which need not be there.
 func (b *Batch) Delete(key []byte) {
 	b.add(opDel, key, nil, 0)

@@ -123,8 +123,8 @@ def check(location, directory):
     print(f"   {len(files):,} files: {len(files) - len(deleted):,} kept, {len(deleted):,} deleted, {len(copied):,} copied by Go")
     print(f"   {len(seen):,} keys checked, {human(checked_bytes)} compared byte by byte; {expiring:,} have a time to live")
     print(
-        f"   on disk: {human(stats['file_bytes'])} in {stats['segments']} segments, "
-        f"{human(stats['live_bytes'])} live, {human(stats['dead_bytes'])} dead; index {human(stats['index_bytes'])}"
+        f"   on disk: {human(stats.file_bytes)} in {stats.segments} segments, "
+        f"{human(stats.live_bytes)} live, {human(stats.dead_bytes)} dead; index {human(stats.index_bytes)}"
     )
     print(f"   {walked - begin:.3f} s to list the files, {opened - walked:.3f} s to open the store, {done - opened:.3f} s to check")
     return differences.count

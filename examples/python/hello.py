@@ -1,4 +1,4 @@
-"""The shortest tour: python3 examples/python/hello.py [directory]"""
+"""The shortest tour: PYTHONPATH=bindings/python python3 examples/python/hello.py [directory]"""
 import sys
 import larder
 

@@ -1,28 +1,30 @@
 //! Memory for pages.
 //!
 //! Pages grow in steps and all at about the same time, which is what makes general allocators fragment: a
-//! fifth of the index was lost to holes too small for the next size. So every page gets a slot of address
-//! space that the largest would fit in, and touches of it only what it needs; the rest costs nothing. A
-//! slot that comes back is used again as it is, but for the part that the next page does not need.
+//! fifth of the index was lost to holes too small for the next size. So pages of one size share chunks of address
+//! space (`chunks`), and what a page leaves behind is given back or used again by one of its size.
+//!
+//! An index that grows cannot fail, because it grows for a record that is written already. So whoever is about to
+//! write asks first, with [`Arena::ensure_free`], and is told while nothing has happened.
 //!
 //! Not here: what a page is (`page`), when one is freed (`table`, through the epochs).
 //!
-//! Invariants:
-//!   A1. A slot is free, or belongs to one caller of [`Arena::allocate`] until that calls `free`.
-//!   A2. Beyond `touched_bytes` a free slot takes no memory.
-//!
-//! Locks: `slots`, never held in a system call but the one for a new chunk.
-//!
-//! Where memory cannot be had by the slot (and in models and under Miri), each page is an allocation of
+//! Where memory cannot be had by the chunk (and in models and under Miri), each page is an allocation of
 //! the global allocator.
 
 use super::page::PAGE_BYTES_MAX;
-use std::alloc::{Layout, handle_alloc_error};
-use std::ptr::NonNull;
+
+#[cfg(all(unix, not(loom), not(miri)))]
+mod chunks;
+
+#[cfg(not(all(unix, not(loom), not(miri))))]
+pub(super) use by_page::Arena;
+#[cfg(all(unix, not(loom), not(miri)))]
+pub(super) use chunks::Arena;
 
 /// What the system gives and takes memory by. Where that is larger, less is given back.
 const MEMORY_PAGE_BYTES: usize = 4096;
-const SLOT_BYTES: usize = PAGE_BYTES_MAX.next_multiple_of(MEMORY_PAGE_BYTES);
+const SLOT_BYTES_MAX: usize = PAGE_BYTES_MAX.next_multiple_of(MEMORY_PAGE_BYTES);
 
 /// What this many bytes take of memory.
 pub(super) fn memory_bytes(bytes: usize) -> usize {
@@ -30,125 +32,23 @@ pub(super) fn memory_bytes(bytes: usize) -> usize {
 }
 
 #[cfg(not(all(unix, not(loom), not(miri))))]
-pub(super) use by_page::Arena;
-#[cfg(all(unix, not(loom), not(miri)))]
-pub(super) use by_slot::Arena;
-
-#[cfg(all(unix, not(loom), not(miri)))]
-mod by_slot {
-    use super::*;
-    use memmap2::{MmapOptions, MmapRaw};
-    use parking_lot::Mutex;
-
-    /// Slots per chunk: what the system is asked for at a time.
-    const CHUNK_SLOTS: usize = 64;
-    const CHUNK_BYTES: usize = CHUNK_SLOTS * SLOT_BYTES;
-    /// Free slots beyond this and a sixteenth of all give their memory back.
-    const KEPT_SLOTS: usize = 32;
-
-    #[derive(Default)]
-    pub(in super::super) struct Arena {
-        slots: Mutex<Slots>,
-    }
-
-    #[derive(Default)]
-    struct Slots {
-        /// Unmapped with the arena; every page holds on to it, so none is left then.
-        chunks: Vec<MmapRaw>,
-        free: Vec<FreeSlot>,
-    }
-
-    struct FreeSlot {
-        address: NonNull<u8>,
-        touched_bytes: usize,
-    }
-
-    // SAFETY: the addresses are of memory that the arena owns, whatever the thread.
-    unsafe impl Send for Slots {}
-
-    impl Arena {
-        /// `bytes` zeros, aligned to a memory page. Ends the process like any allocation if there is no
-        /// memory.
-        pub(in super::super) fn allocate(&self, bytes: usize) -> NonNull<u8> {
-            assert!(bytes <= SLOT_BYTES);
-            let slot = self.slots.lock().take();
-            let wanted_bytes = memory_bytes(bytes);
-            if slot.touched_bytes > wanted_bytes {
-                // A2: what the last page touched and this one will not.
-                // SAFETY: within the slot, which is ours (A1), and at a memory page's beginning.
-                unsafe { give_back(slot.address.add(wanted_bytes), slot.touched_bytes - wanted_bytes) };
-            }
-            // SAFETY: `bytes` fit in the slot, and it is ours (A1).
-            unsafe { slot.address.write_bytes(0, bytes) };
-            slot.address
-        }
-
-        /// Takes back what [`Arena::allocate`] gave.
-        ///
-        /// # Safety
-        /// `address` came from this arena for so many `bytes`, and nobody uses it any more.
-        pub(in super::super) unsafe fn free(&self, address: NonNull<u8>, bytes: usize) {
-            let mut touched_bytes = memory_bytes(bytes);
-            let enough = {
-                let slots = self.slots.lock();
-                slots.free.len() > KEPT_SLOTS + slots.chunks.len() * CHUNK_SLOTS / 16
-            };
-            if enough {
-                // SAFETY: all of it is the caller's, who is done with it.
-                unsafe { give_back(address, touched_bytes) };
-                touched_bytes = 0;
-            }
-            self.slots.lock().free.push(FreeSlot { address, touched_bytes });
-        }
-    }
-
-    impl Slots {
-        fn take(&mut self) -> FreeSlot {
-            if let Some(slot) = self.free.pop() {
-                return slot;
-            }
-            self.chunks.push(new_chunk());
-            let chunk = self.chunks[self.chunks.len() - 1].as_mut_ptr();
-            // SAFETY: within the chunk, and so not null.
-            let address = |i: usize| unsafe { NonNull::new_unchecked(chunk.add(i * SLOT_BYTES)) };
-            let slot = |i| FreeSlot { address: address(i), touched_bytes: 0 };
-            self.free.extend((1..CHUNK_SLOTS).rev().map(slot));
-            slot(0)
-        }
-    }
-
-    #[allow(clippy::disallowed_methods)] // Anonymous memory: the rule is about maps of files.
-    fn new_chunk() -> MmapRaw {
-        let Ok(chunk) = MmapOptions::new().len(CHUNK_BYTES).map_anon().map(MmapRaw::from) else {
-            handle_alloc_error(Layout::new::<[u8; CHUNK_BYTES]>());
-        };
-        // Huge pages would fill the gaps that are left on purpose. It is advice: if it fails, no matter.
-        #[cfg(target_os = "linux")]
-        let _ = chunk.advise(memmap2::Advice::NoHugePage);
-        chunk
-    }
-
-    /// # Safety
-    /// The range is the caller's, who does not care for its contents; it begins at a memory page.
-    unsafe fn give_back(address: NonNull<u8>, bytes: usize) {
-        // If the system refuses, the memory stays: no harm but its size.
-        // SAFETY: as the caller says; afterwards the range holds other bytes, in private memory of ours.
-        unsafe { libc::madvise(address.as_ptr().cast(), bytes, libc::MADV_DONTNEED) };
-    }
-}
-
-#[cfg(not(all(unix, not(loom), not(miri))))]
 mod by_page {
     use super::*;
-    use std::alloc::{alloc_zeroed, dealloc};
+    use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+    use std::ptr::NonNull;
 
     #[derive(Default)]
     pub(in super::super) struct Arena;
 
     impl Arena {
+        /// Nothing is known ahead here.
+        pub(in super::super) fn ensure_free(&self, _count: usize) -> bool {
+            true
+        }
+
         /// `bytes` zeros, aligned to a memory page.
         pub(in super::super) fn allocate(&self, bytes: usize) -> NonNull<u8> {
-            assert!(bytes > 0 && bytes <= SLOT_BYTES);
+            assert!(bytes > 0 && bytes <= SLOT_BYTES_MAX);
             let layout = layout(bytes);
             // SAFETY: the size is not zero.
             let address = unsafe { alloc_zeroed(layout) };
@@ -162,6 +62,11 @@ mod by_page {
         pub(in super::super) unsafe fn free(&self, address: NonNull<u8>, bytes: usize) {
             // SAFETY: allocated with the same layout.
             unsafe { dealloc(address.as_ptr(), layout(bytes)) };
+        }
+
+        /// Nothing is kept.
+        pub(in super::super) fn idle_bytes(&self) -> usize {
+            0
         }
     }
 

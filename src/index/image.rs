@@ -246,6 +246,9 @@ fn check_cover(pages: &[PageAt], stripe: usize) -> Result<(), &'static str> {
 
 /// The page, if every entry lies where it belongs, with the tags and flags that it calls for.
 fn decode_page(at: &PageAt, bytes: &[u8], arena: &Arc<Arena>) -> Result<PageBox, &'static str> {
+    if !arena.ensure_free(0) {
+        return Err("there is no memory for a page");
+    }
     let bytes = &bytes[at.offset as usize..(at.offset + at.len()) as usize];
     let (page_head, rest) = bytes.split_at(PAGE_HEAD_BYTES);
     if page_head != at.page_head() {

@@ -149,6 +149,13 @@ impl Index {
         stripe_of(hash)
     }
 
+    /// Whether `count` entries can be inserted without more memory from the system than it has. To be asked before
+    /// what they lead to is written, because inserting cannot fail.
+    #[inline]
+    pub fn has_memory_for(&self, count: usize) -> bool {
+        self.table.arena().ensure_free(count)
+    }
+
     /// How many entries there are.
     pub fn count(&self) -> u64 {
         self.table.count()

@@ -123,7 +123,7 @@ impl Table {
 
     pub(super) fn memory_bytes(&self) -> u64 {
         let pages: u64 = self.locks.iter().map(|lock| lock.memory_bytes.load(Ordering::Relaxed)).sum();
-        pages + size_of::<Self>() as u64
+        pages + self.arena.idle_bytes() as u64 + size_of::<Self>() as u64
     }
 
     /// # Safety

@@ -4,12 +4,14 @@
 //! in order again (`storage::map`). When the active segment is full the next prepared one takes its
 //! place: no system call, no wait, as long as the background is ahead.
 //!
-//! Not here: making records durable (`sync`).
+//! Not here: making segments (`prepare`), making records durable (`log::sync`).
 //!
 //! Invariants:
 //!   A1. Seqnos are given out under the lock, in the order of the claims (L1).
 //!   A2. A full segment is published to its end before the next one becomes active.
 //!   A3. The reserve is used only by what frees space.
+
+mod prepare;
 
 use super::{Log, LogConfig, Segment};
 use crate::epoch::{EpochGuard, Epochs};
@@ -18,14 +20,11 @@ use crate::format::manifest::Change;
 use crate::format::record::{self, Head, Kind};
 use crate::format::segment::HEAD_LEN as SEGMENT_HEAD_LEN;
 use crate::index::Location;
-use crate::options::SyncMode;
 use crate::storage::Claim;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-/// Smallest segment that is tried when the disk is nearly full, bytes.
-const SEGMENT_BYTES_LAST_RESORT: u64 = 64 << 10;
 /// Largest record or batch, bytes: what a segment's durable word can say, and more than a value's limit.
 const APPEND_BYTES_MAX: u64 = 8 << 30;
 
@@ -92,8 +91,8 @@ pub(super) struct Appender {
     prepared_ms: u64,
 }
 
-/// Room in the log with its seqno.
-struct Room<'g> {
+/// A place in the log with its seqno.
+struct Place<'g> {
     segment: &'g Segment,
     claim: Claim<'g>,
     seqno: u64,
@@ -135,15 +134,15 @@ impl Log {
     /// every earlier write is readable too. On an error nothing was appended (R12).
     pub fn append(&self, guard: &EpochGuard<'_>, append: &Append<'_>, priority: Priority) -> Result<Written> {
         self.check_writable()?;
-        let mut room = self.claim(guard, append.len(), 1, priority)?;
-        let offset = room.claim.start() as u64;
-        let head = append.head(room.seqno, false);
-        record::write(room.claim.bytes(), room.segment.seed(), offset, &head, append.key, append.value);
-        let written = Written { location: self.segments.location(room.segment, offset), seqno: room.seqno };
+        let mut place = self.claim(guard, append.len(), 1, priority)?;
+        let offset = place.claim.start() as u64;
+        let head = append.head(place.seqno, false);
+        record::write(place.claim.bytes(), place.segment.seed(), offset, &head, append.key, append.value);
+        let written = Written { location: self.segments.location(place.segment, offset), seqno: place.seqno };
         if append.kind == Kind::Tombstone {
-            room.segment.note_tombstone(append.len());
+            place.segment.note_tombstone(append.len());
         }
-        self.publish(room.claim)?;
+        self.publish(place.claim)?;
         Ok(written)
     }
 
@@ -169,23 +168,23 @@ impl Log {
             seqno: 0,
             expires_at_ms: members_len,
         };
-        let mut room = self.claim(guard, record::HEAD_LEN as u64 + members_len, count.into(), priority)?;
-        let (start, seed) = (room.claim.start() as u64, room.segment.seed());
-        let (head_bytes, mut rest) = room.claim.bytes().split_at_mut(record::HEAD_LEN);
-        record::write(head_bytes, seed, start, &Head { seqno: room.seqno, ..batch_head }, b"", b"");
+        let mut place = self.claim(guard, record::HEAD_LEN as u64 + members_len, count.into(), priority)?;
+        let (start, seed) = (place.claim.start() as u64, place.segment.seed());
+        let (head_bytes, mut rest) = place.claim.bytes().split_at_mut(record::HEAD_LEN);
+        record::write(head_bytes, seed, start, &Head { seqno: place.seqno, ..batch_head }, b"", b"");
         let mut offset = start + record::HEAD_LEN as u64;
         let mut written = Vec::with_capacity(batch.len());
-        for (append, seqno) in batch.iter().zip(room.seqno..) {
+        for (append, seqno) in batch.iter().zip(place.seqno..) {
             let (bytes, behind) = rest.split_at_mut(append.len() as usize);
             record::write(bytes, seed, offset, &append.head(seqno, true), append.key, append.value);
-            written.push(Written { location: self.segments.location(room.segment, offset), seqno });
+            written.push(Written { location: self.segments.location(place.segment, offset), seqno });
             if append.kind == Kind::Tombstone {
-                room.segment.note_tombstone(append.len());
+                place.segment.note_tombstone(append.len());
             }
             offset += append.len();
             rest = behind;
         }
-        self.publish(room.claim)?;
+        self.publish(place.claim)?;
         Ok(written)
     }
 
@@ -199,7 +198,7 @@ impl Log {
     }
 
     /// Takes `len` bytes of the log and `count` seqnos.
-    fn claim<'g>(&self, guard: &'g EpochGuard<'_>, len: u64, count: u64, priority: Priority) -> Result<Room<'g>> {
+    fn claim<'g>(&self, guard: &'g EpochGuard<'_>, len: u64, count: u64, priority: Priority) -> Result<Place<'g>> {
         let mut appender = self.appender.lock();
         loop {
             if let Some(active) = &appender.active
@@ -208,9 +207,8 @@ impl Log {
             {
                 let seqno = appender.seqno_next;
                 appender.seqno_next += count;
-                segment.note_seqno(seqno);
-                segment.note_seqno(seqno + count - 1);
-                return Ok(Room { segment, claim, seqno });
+                segment.note_appended(seqno, seqno + count - 1);
+                return Ok(Place { segment, claim, seqno });
             }
             self.rotate(guard.epochs(), &mut appender, len, priority)?;
         }
@@ -223,7 +221,7 @@ impl Log {
             Some(place) => appender.prepared.remove(place).ok_or_else(|| Error::from(Status::NoSpace))?,
             None => {
                 let file_len = appender.segment_bytes_next.max(wanted.next_multiple_of(4096));
-                match self.make_listed_segment(epochs, file_len, wanted) {
+                match self.make_listed_segment(epochs, file_len, wanted, self.room()) {
                     Ok(segment) => segment,
                     Err(error) => {
                         let is_last_room = error.status() == Status::NoSpace && priority == Priority::Reclaiming;
@@ -245,126 +243,6 @@ impl Log {
         appender.active = Some(next);
         self.work.notify();
         Ok(())
-    }
-
-    /// Makes a segment that the manifest names: `file_len` bytes, or as many as the disk still has,
-    /// but at least `wanted`.
-    fn make_listed_segment(&self, epochs: &Epochs, file_len: u64, wanted: u64) -> Result<Arc<Segment>> {
-        let mut file_len = file_len;
-        loop {
-            let made = self.make_segment(file_len, self.config.bytes_max_ordinary()).and_then(|segment| {
-                let listed = self
-                    .storage
-                    .sync_directory()
-                    .map_err(|source| self.directory_failed(&source))
-                    .and_then(|()| self.commit(&[Change::Add { id: segment.id(), file_len }]));
-                match listed {
-                    Ok(()) => Ok(segment),
-                    Err(error) => {
-                        self.unmake_segment(epochs, &segment);
-                        Err(error)
-                    }
-                }
-            });
-            let smaller = (file_len / 2).max(wanted.max(SEGMENT_BYTES_LAST_RESORT).next_multiple_of(4096));
-            match made {
-                Err(error) if error.status() == Status::NoSpace && smaller < file_len => file_len = smaller,
-                result => return result,
-            }
-        }
-    }
-
-    /// Makes a segment file for compaction and gives it addresses; the manifest does not name it yet.
-    pub fn make_output_segment(&self, file_len: u64) -> Result<Arc<Segment>> {
-        self.make_segment(file_len, self.config.bytes_max)
-    }
-
-    fn make_segment(&self, file_len: u64, bytes_max: u64) -> Result<Arc<Segment>> {
-        if self.config.bytes_max != 0 && self.segments.file_bytes() + file_len > bytes_max {
-            return Err(Error::new(
-                Status::NoSpace,
-                format!("the store would take more than its max_size of {} bytes", self.config.bytes_max),
-            ));
-        }
-        let id = self.segment_id_next.fetch_add(1, Ordering::Relaxed);
-        let segment = Arc::new(Segment::create(self.storage.as_ref(), self.store_id, id, file_len)?);
-        match self.segments.insert(&segment, None) {
-            Ok(()) => Ok(segment),
-            Err(error) => {
-                let _ = self.storage.remove(&segment.name());
-                Err(error)
-            }
-        }
-    }
-
-    /// Undoes `make_segment` for a segment that nothing refers to, and that the manifest does not name.
-    pub fn unmake_segment(&self, epochs: &Epochs, segment: &Arc<Segment>) {
-        self.segments.remove(epochs, segment);
-        // After a failed edit the manifest may name it all the same: then the file has to be there. What stays
-        // behind without need is swept on the next open (R7).
-        if self.failure().is_none() {
-            let _ = self.storage.remove(&segment.name());
-        }
-    }
-
-    /// Sees to it that there is a segment that is not sealed: for the next write, and for the expiry clock.
-    pub fn ensure_unsealed(&self, epochs: &Epochs) -> Result<()> {
-        if self.appender.lock().unsealed().is_some() {
-            return Ok(());
-        }
-        match self.prepare_ahead(epochs) {
-            // A full disk is met again, and reported, by the write that needs the room.
-            Err(error) if error.status() != Status::NoSpace => Err(error),
-            _ => Ok(()),
-        }
-    }
-
-    /// Makes the next segment before it is needed, and the reserve. True if there was something to do.
-    pub fn prepare_ahead(&self, epochs: &Epochs) -> Result<bool> {
-        if self.check_writable().is_err() {
-            return Ok(false);
-        }
-        let (lacks_prepared, lacks_reserve, file_len) = {
-            let appender = self.appender.lock();
-            (appender.prepared.is_empty(), appender.reserve.is_none(), appender.segment_bytes_next)
-        };
-        if lacks_prepared {
-            let prepared = self.make_listed_segment(epochs, file_len, 0)?;
-            // Not in mode `always`: each page would count as changed, and the next sync would write them all.
-            if self.config.sync != SyncMode::Always {
-                prepared.map().populate();
-            }
-            let now_ms = self.storage.now_ms();
-            let mut appender = self.appender.lock();
-            let elapsed_ms = now_ms.saturating_sub(appender.prepared_ms).max(1);
-            appender.prepared_ms = now_ms;
-            appender.segment_bytes_next = self.segment_bytes_after(file_len, elapsed_ms);
-            if appender.active.is_none() {
-                self.keep_clock_in(Some(&prepared));
-            }
-            appender.prepared.push_back(prepared);
-            return Ok(true);
-        }
-        if lacks_reserve {
-            let reserve_bytes = self.config.reserve_bytes();
-            let reserve = self.make_listed_segment(epochs, reserve_bytes, reserve_bytes)?;
-            let mut appender = self.appender.lock();
-            if appender.active.is_none() && appender.prepared.is_empty() {
-                self.keep_clock_in(Some(&reserve));
-            }
-            appender.reserve = Some(reserve);
-            return Ok(true);
-        }
-        Ok(false)
-    }
-
-    /// Size of the segment after one of `file_len` bytes that was needed within `elapsed_ms`: as large as
-    /// the store and its pace ask for, so that a small store does not take much room (segments double at
-    /// most, and take a quarter of what is live or an eighth of a second of writing).
-    fn segment_bytes_after(&self, file_len: u64, elapsed_ms: u64) -> u64 {
-        let by_pace = file_len.saturating_mul(125) / elapsed_ms;
-        let wanted = (self.accounts.live_bytes() / 4).max(by_pace).min(file_len * 2);
-        wanted.clamp(self.config.segment_bytes_first, self.config.segment_bytes).next_multiple_of(4096)
     }
 
     /// Seals the oldest full segment: syncs it, says so in the manifest, gives its unused room back.
@@ -394,28 +272,6 @@ impl Log {
             Err(error) if error.status() == Status::NoSpace => Ok(()),
             result => result,
         }
-    }
-
-    /// Gives the reserve's room back to the file system, for a compaction that frees more. False if there
-    /// is none.
-    pub fn release_reserve(&self, epochs: &Epochs) -> Result<bool> {
-        let reserve = {
-            let mut appender = self.appender.lock();
-            let Some(reserve) = appender.reserve.take() else { return Ok(false) };
-            self.keep_clock_in(appender.active.iter().chain(&appender.prepared).next());
-            reserve
-        };
-        let clock_ms = reserve.clock_ms();
-        let committed = self.commit(&[
-            Change::Remove { id: reserve.id() },
-            Change::Advance { segment_id_next: 0, seqno_next: 0, clock_ms, tombstone_floor: 0 },
-        ]);
-        if let Err(error) = committed {
-            self.appender.lock().reserve.get_or_insert(reserve);
-            return Err(error);
-        }
-        self.retire_segment(epochs, &reserve);
-        Ok(true)
     }
 
     /// The changes that seal a segment of which everything is durable.

@@ -15,7 +15,7 @@ use crate::error::{Error, Result, Status};
 use crate::format::manifest::{
     Change, DURABLE_WORD, EDIT_HEAD_LEN, Edit, HEAD_LEN, ManifestHead, decode_edit, encode_edit,
 };
-use crate::format::segment::{Durable, HeadProblem, decode_durable, encode_durable};
+use crate::format::segment::{Durable, HEAD_LEN as SEGMENT_HEAD_LEN, HeadProblem, decode_durable, encode_durable};
 use crate::format::{FORMAT_VERSION, align8, u64_at};
 use crate::storage::{File, MapAccess, Storage};
 use std::collections::BTreeMap;
@@ -29,6 +29,10 @@ const MANIFEST_NEW_NAME: &str = "MANIFEST.new";
 const ROOM_BYTES: u64 = 64 << 10;
 /// No manifest of a store of the largest size comes near.
 const FILE_BYTES_MAX: u64 = 1 << 30;
+/// No number of a real store comes near, and what is added to one below it stays a number.
+const NUMBER_MAX: u64 = 1 << 62;
+/// The same for the length of a file: a batch of all the memory that there is.
+const SEGMENT_FILE_BYTES_MAX: u64 = 1 << 46;
 
 /// What the manifest says of one segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,10 +97,16 @@ impl ManifestState {
         match *change {
             Change::Add { id, file_len } => {
                 self.segment_id_next = self.segment_id_next.max(id.saturating_add(1));
-                id != 0 && self.segments.insert(id, SegmentEntry { file_len, sealed: None }).is_none()
+                let is_possible = (1..NUMBER_MAX).contains(&id) && is_segment_end(file_len, SEGMENT_FILE_BYTES_MAX);
+                is_possible && self.segments.insert(id, SegmentEntry { file_len, sealed: None }).is_none()
             }
             Change::Seal { id, end, seqno_min, seqno_max } => match self.segments.get_mut(&id) {
-                Some(entry) if entry.sealed.is_none() && end <= entry.file_len => {
+                Some(entry)
+                    if entry.sealed.is_none()
+                        && is_segment_end(end, entry.file_len)
+                        && seqno_min <= seqno_max
+                        && seqno_max < NUMBER_MAX =>
+                {
                     entry.sealed = Some(Sealed { end, seqno_min, seqno_max });
                     true
                 }
@@ -108,12 +118,13 @@ impl ManifestState {
                 self.seqno_next = self.seqno_next.max(seqno_next);
                 self.clock_ms = self.clock_ms.max(clock_ms);
                 self.tombstone_floor = self.tombstone_floor.max(tombstone_floor);
-                true
+                [segment_id_next, seqno_next, clock_ms, tombstone_floor].into_iter().all(|number| number < NUMBER_MAX)
             }
             Change::Close { id, end, seqno_next } => {
                 self.seqno_next = self.seqno_next.max(seqno_next);
                 self.closed = Some(Closed { id, end });
-                id == 0 || self.segments.get(&id).is_some_and(|entry| entry.sealed.is_none())
+                let is_active = |entry: &SegmentEntry| entry.sealed.is_none() && is_segment_end(end, entry.file_len);
+                seqno_next < NUMBER_MAX && (id == 0 || self.segments.get(&id).is_some_and(is_active))
             }
             Change::Open => {
                 self.closed = None;
@@ -332,6 +343,11 @@ fn write_new(storage: &dyn Storage, head: &ManifestHead, state: &ManifestState) 
         .sync_directory()
         .map_err(|source| Error::new(Status::Io, format!("cannot sync the directory: {source}")))?;
     Ok((file, file_len, end))
+}
+
+/// Whether records may end there in a file of `file_len` bytes.
+fn is_segment_end(end: u64, file_len: u64) -> bool {
+    (SEGMENT_HEAD_LEN as u64..=file_len).contains(&end)
 }
 
 /// Whether a name is one that Larder itself gives to files of a store.

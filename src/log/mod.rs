@@ -19,6 +19,7 @@
 
 pub mod accounts;
 mod appender;
+mod group;
 pub mod manifest;
 pub mod scanner;
 pub mod segment;
@@ -38,14 +39,17 @@ use crate::index::Location;
 use crate::options::SyncMode;
 use crate::storage::Storage;
 use appender::Appender;
+use group::GroupSync;
 use parking_lot::{Condvar, Mutex};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
-use sync::GroupSync;
 
-/// The longest that a set waits because the store is crowded.
-const CROWDED_WAIT: Duration = Duration::from_millis(5);
+/// The longest that a small set waits because the store is crowded: long against writing it, short against what a
+/// caller notices. It waits once more for every so many bytes, up to a limit.
+const CROWDED_WAIT: Duration = Duration::from_micros(500);
+const CROWDED_WAIT_BYTES: u64 = 8 << 10;
+const CROWDED_WAITS_MAX: u64 = 20;
 
 /// What the log is told once, when it is opened.
 #[derive(Clone, Debug)]
@@ -218,11 +222,12 @@ impl Log {
         }
     }
 
-    /// Holds a set up for a moment if the store is crowded. The caller holds no lock.
+    /// Holds a set of `len` bytes up for a moment if the store is crowded. The caller holds no lock.
     #[inline]
-    pub fn wait_for_room(&self) {
+    pub fn wait_for_room(&self, len: u64) {
         if self.is_crowded.load(Ordering::Relaxed) {
-            self.room.wait_until(CROWDED_WAIT, || !self.is_crowded.load(Ordering::Acquire));
+            let wait = CROWDED_WAIT * (1 + len / CROWDED_WAIT_BYTES).min(CROWDED_WAITS_MAX) as u32;
+            self.room.wait_until(wait, || !self.is_crowded.load(Ordering::Acquire));
         }
     }
 

@@ -4,11 +4,19 @@
 //! walk, and what that means (the end of the log, a torn tail, damage) is for the caller to say, who
 //! knows how much was promised durable.
 //!
+//! The walk asks the system for the bytes before it looks at them, a stretch at a time: a device that cannot
+//! read them is an error then, and never taken for the end of the log.
+//!
 //! Not here: acting on what is found.
 
+use super::segment::Segment;
+use crate::error::Error;
 use crate::format::Seed;
 use crate::format::record::{self, Head, Kind, Record};
 use crate::format::segment::HEAD_LEN;
+
+/// How much is asked for at a time.
+const STRETCH_BYTES: u64 = 1 << 20;
 
 /// One record and its place.
 #[derive(Clone, Copy)]
@@ -28,13 +36,44 @@ pub struct Scanner<'a> {
     /// End of the batch that `offset` is in, already checked; at most `offset` outside.
     batch_end: u64,
     stop: Option<&'static str>,
+    /// What the bytes are a part of; none in tests of bytes.
+    segment: Option<&'a Segment>,
+    /// Up to here the bytes are known to be readable.
+    fetched: u64,
+    unreadable: Option<Error>,
 }
 
 impl<'a> Scanner<'a> {
+    /// Walks the records of `segment` up to `limit`.
+    pub fn new(segment: &'a Segment, limit: u64) -> crate::error::Result<Self> {
+        Ok(Self { segment: Some(segment), ..Self::of_bytes(segment.record_area(limit)?, segment.seed()) })
+    }
+
     /// Walks the records in `area`: the bytes of a segment's file from `HEAD_LEN` on.
-    pub fn new(area: &'a [u8], seed: Seed) -> Self {
+    pub fn of_bytes(area: &'a [u8], seed: Seed) -> Self {
         let offset = HEAD_LEN as u64;
-        Self { area, seed, offset, limit: offset + area.len() as u64, batch_end: 0, stop: None }
+        let limit = offset + area.len() as u64;
+        Self { area, seed, offset, limit, batch_end: 0, stop: None, segment: None, fetched: offset, unreadable: None }
+    }
+
+    /// Makes sure that the bytes up to `end` can be looked at.
+    #[inline]
+    fn fetch(&mut self, end: u64) -> Result<(), &'static str> {
+        let end = end.min(self.limit);
+        if end <= self.fetched { Ok(()) } else { self.fetch_stretch(end) }
+    }
+
+    #[cold]
+    fn fetch_stretch(&mut self, end: u64) -> Result<(), &'static str> {
+        let end = end.max(self.fetched + STRETCH_BYTES).min(self.limit);
+        if let Some(segment) = self.segment
+            && let Err(error) = segment.fetch(self.fetched..end)
+        {
+            self.unreadable = Some(error);
+            return Err("it cannot be read");
+        }
+        self.fetched = end;
+        Ok(())
     }
 
     /// The bytes from `offset` on.
@@ -47,18 +86,24 @@ impl<'a> Scanner<'a> {
         self.offset
     }
 
-    /// Why the walk ended before its limit; `None` if it reached it.
-    pub fn stop(&self) -> Option<&'static str> {
-        self.stop
+    /// Why the walk ended before its limit; `None` if it reached it. An error if the device cannot read what
+    /// comes next, which says nothing about what is there.
+    pub fn stop(&self) -> crate::error::Result<Option<&'static str>> {
+        match &self.unreadable {
+            Some(error) => Err(error.clone()),
+            None => Ok(self.stop),
+        }
     }
 
     /// The record at `offset`, if one is there that is intact and ends by the limit.
-    fn intact_at(&self, offset: u64) -> Result<Record<'a>, &'static str> {
+    fn intact_at(&mut self, offset: u64) -> Result<Record<'a>, &'static str> {
+        self.fetch(offset + record::HEAD_LEN as u64)?;
         let bytes = self.bytes_from(offset);
         if bytes.iter().take(record::HEAD_LEN).all(|byte| *byte == 0) {
             return Err("there is no record");
         }
         let record = Record::at_start_of(bytes).ok_or("the head of a record makes no sense")?;
+        self.fetch(offset + record.head.record_len())?;
         if !record::is_intact(record.bytes, self.seed, offset) {
             return Err("a record fails its check");
         }
@@ -66,13 +111,13 @@ impl<'a> Scanner<'a> {
     }
 
     /// Checks all records of the batch whose head is at `offset`; its end.
-    fn check_batch(&self, offset: u64, batch: &Head) -> Result<u64, &'static str> {
+    fn check_batch(&mut self, offset: u64, batch: &Head) -> Result<u64, &'static str> {
         let end = batch.expires_at_ms.checked_add(offset + record::HEAD_LEN as u64);
         let end = end.filter(|end| *end <= self.limit).ok_or("a batch is not whole")?;
         let mut at = offset + record::HEAD_LEN as u64;
         for place in 0..u64::from(batch.value_len) {
             let member = self.intact_at(at).map_err(|_| "a batch is not whole")?;
-            let is_next = member.head.is_in_batch && member.head.seqno == batch.seqno + place;
+            let is_next = member.head.is_in_batch && Some(member.head.seqno) == batch.seqno.checked_add(place);
             if member.head.kind == Kind::Batch || !is_next {
                 return Err("a batch holds a record that is not its own");
             }
@@ -116,7 +161,7 @@ impl<'a> Scanner<'a> {
     /// between cannot be read. The walk goes on from there.
     pub fn skip_damage(&mut self) -> Option<u64> {
         let mut at = self.offset + 8;
-        while at + record::HEAD_LEN as u64 <= self.limit {
+        while self.unreadable.is_none() && at + record::HEAD_LEN as u64 <= self.limit {
             if let Ok(record) = self.intact_at(at)
                 && (record.head.kind != Kind::Batch || self.check_batch(at, &record.head).is_ok())
             {
@@ -163,12 +208,12 @@ mod tests {
     }
 
     fn seqnos(file: &[u8], seed: Seed) -> (Vec<u64>, u64, Option<&'static str>) {
-        let mut scanner = Scanner::new(&file[HEAD_LEN..], seed);
+        let mut scanner = Scanner::of_bytes(&file[HEAD_LEN..], seed);
         let mut seqnos = Vec::new();
         while let Some(found) = scanner.next_record() {
             seqnos.push(found.record.head.seqno);
         }
-        (seqnos, scanner.offset(), scanner.stop())
+        (seqnos, scanner.offset(), scanner.stop().unwrap())
     }
 
     #[test]
@@ -206,8 +251,8 @@ mod tests {
     fn the_walk_goes_on_behind_damage() {
         let (seed, mut file) = sample();
         file[HEAD_LEN + 33] ^= 1;
-        let mut scanner = Scanner::new(&file[HEAD_LEN..], seed);
-        assert!(scanner.next_record().is_none() && scanner.stop().is_some());
+        let mut scanner = Scanner::of_bytes(&file[HEAD_LEN..], seed);
+        assert!(scanner.next_record().is_none() && scanner.stop().unwrap().is_some());
         assert!(scanner.skip_damage().is_some());
         let mut rest = Vec::new();
         while let Some(found) = scanner.next_record() {

@@ -4,25 +4,28 @@
 //! *sealed* once, unlinked by compaction. A reader that holds it keeps the mapping, so compaction
 //! never cuts a reader off.
 //!
-//! Not here: the byte layout (`format::record`), choosing what to append (`log::appender`).
+//! Not here: the byte layout (`format::record`), choosing what to append (`log::appender`), making it durable (`sync`).
 //!
 //! Invariants:
 //!   S1. Bytes in `0..published` never change (but for the two words of the head).
 //!   S2. `published` only grows, and only after the bytes are in place.
 //!   S3. `durable <= published`; it grows only after a sync that succeeded.
 
+mod sync;
+
 use crate::error::{Error, Result, Status};
 use crate::format::checkpoint::CheckpointSegment;
-use crate::format::segment::{self as head, CLOCK_WORD, DURABLE_WORD, Durable, HEAD_LEN, HeadProblem};
+use crate::format::segment::{self as head, CLOCK_WORD, DURABLE_WORD, HEAD_LEN, HeadProblem};
 use crate::format::{FORMAT_VERSION, Seed};
 use crate::storage::{AppendMap, File, MapAccess, Storage};
 use parking_lot::Mutex;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use sync::Syncs;
 
 /// What file systems hand out and take back space by, at least.
 const BLOCK_BYTES: u64 = 4096;
-const REWRITE_CHUNK_BYTES: u64 = 1 << 20;
 
 /// The name of a segment's file.
 pub fn segment_name(id: u64) -> String {
@@ -34,6 +37,17 @@ pub fn segment_id(name: &str) -> Option<u64> {
     let digits = name.strip_suffix(".seg")?;
     let id: u64 = digits.parse().ok()?;
     (id != 0 && segment_name(id) == name).then_some(id)
+}
+
+/// How the room of a new segment is made ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Room {
+    /// Stores go to the page cache: what a killed process has written is there.
+    Shared,
+    /// Stores are brought there by a sync: for when nothing is acknowledged before one.
+    Staged,
+    /// Likewise, and the disk has written its blocks once, which takes a while and makes small syncs faster.
+    Written,
 }
 
 /// One file of the log.
@@ -48,7 +62,7 @@ pub struct Segment {
     slot: AtomicU64,
     durable: AtomicU64,
     /// Held during a sync: only one thread learns of a failure, so the others must learn it from here.
-    sync_has_failed: Mutex<bool>,
+    syncs: Mutex<Syncs>,
     /// The clock word has changed since the last sync.
     has_unsynced_clock: AtomicBool,
     is_sealed: AtomicBool,
@@ -70,15 +84,21 @@ pub struct Segment {
 impl Segment {
     /// Makes the file of segment `id`, reserves `file_len` bytes and makes all of that durable but
     /// for the directory entry. On an error nothing is left.
-    pub fn create(storage: &dyn Storage, store_id: u64, id: u64, file_len: u64) -> Result<Self> {
+    pub fn create(storage: &dyn Storage, store_id: u64, id: u64, file_len: u64, room: Room) -> Result<Self> {
         let name = segment_name(id);
         let failed = |source| Error::from_io(&format!("make {name} of {file_len} bytes"), &source);
         let file = storage.create(&name).map_err(failed)?;
         let made = (|| {
             file.reserve(file_len)?;
+            if room == Room::Written {
+                file.write_zeros(file_len)?;
+            }
             file.write_at(&head::encode(store_id, id), 0)?;
             file.sync()?;
-            file.map(file_len as usize, MapAccess::ReadWrite)
+            match room {
+                Room::Shared => file.map(file_len as usize, MapAccess::ReadWrite),
+                Room::Staged | Room::Written => file.map_staged(file_len as usize),
+            }
         })();
         match made {
             Ok(map) => {
@@ -118,6 +138,8 @@ impl Segment {
         }
         let map = file.map(file_len as usize, access).map_err(failed)?;
         let map = AppendMap::new(map, HEAD_LEN, DURABLE_WORD..HEAD_LEN, end as usize);
+        // Asked before anybody looks: a head that cannot be read would be a fault.
+        map.fetch(0..HEAD_LEN).map_err(failed)?;
         let segment = Self::over(store_id, id, file, map, end);
         segment.check_head()?;
         Ok(segment)
@@ -146,7 +168,7 @@ impl Segment {
             file: Mutex::new(Some(Arc::from(file))),
             slot: AtomicU64::new(u64::MAX),
             durable: AtomicU64::new(durable),
-            sync_has_failed: Mutex::new(false),
+            syncs: Mutex::default(),
             has_unsynced_clock: AtomicBool::new(false),
             is_sealed: AtomicBool::new(false),
             seqno_min: AtomicU64::new(0),
@@ -234,57 +256,6 @@ impl Segment {
         file.ok_or_else(|| Error::new(Status::Panic, format!("{} is sealed and takes no changes", self.name())))
     }
 
-    /// Whether a sync would make nothing below `end` durable that is not, nor the clock word.
-    pub(crate) fn is_synced_through(&self, end: u64) -> bool {
-        self.durable() >= end && !self.has_unsynced_clock()
-    }
-
-    /// Whether the clock word has changed since the last sync.
-    pub(crate) fn has_unsynced_clock(&self) -> bool {
-        self.has_unsynced_clock.load(Ordering::Acquire)
-    }
-
-    /// Syncs, and remembers that everything below `end` is durable.
-    pub(crate) fn sync_through(&self, end: u64) -> Result<()> {
-        debug_assert!(end <= self.end(), "S3: durable is never ahead of published");
-        let mut has_failed = self.sync_has_failed.lock();
-        if self.is_synced_through(end) {
-            return Ok(());
-        }
-        // Before the sync: a word that is stored meanwhile asks for another one.
-        self.has_unsynced_clock.store(false, Ordering::Release);
-        let result = if *has_failed {
-            Err(Error::new(Status::Io, format!("an earlier sync of {} has failed", self.name())))
-        } else {
-            self.file()?
-                .sync()
-                .map_err(|source| Error::new(Status::Io, format!("cannot sync {}: {source}", self.name())))
-        };
-        *has_failed = result.is_err();
-        if result.is_ok() && self.durable() < end {
-            // The word first: who sees `durable` may seal the segment, and then a store to its map is a fault.
-            self.store_durable_word(end, false);
-            self.durable.store(end, Ordering::Release);
-        }
-        result
-    }
-
-    /// After a failed sync of mode `always`: what lies behind the durable end never counts (R12).
-    pub(crate) fn cut_at_durable(&self) {
-        self.store_durable_word(self.durable(), true);
-    }
-
-    fn store_durable_word(&self, end: u64, is_cut: bool) {
-        self.map.word(DURABLE_WORD).store(head::encode_durable(self.seed, Durable { end, is_cut }));
-    }
-
-    /// The durable word as it stands in the file.
-    pub fn durable_word(&self) -> Result<Durable> {
-        let word = self.map.word(DURABLE_WORD).load();
-        head::decode_durable(self.seed, word)
-            .ok_or_else(|| Error::corrupt(&self.name(), DURABLE_WORD as u64, "the durable word fails its check"))
-    }
-
     /// Notes in the file that the expiry clock has reached `now_ms`.
     pub fn store_clock(&self, now_ms: u64) {
         self.map.word(CLOCK_WORD).store(head::encode_clock(self.seed, now_ms));
@@ -303,25 +274,10 @@ impl Segment {
             .ok_or_else(|| Error::corrupt(&self.name(), self.end(), "the readable part of the file ends"))
     }
 
-    /// Writes what lies between the durable word's end and `end` once more, byte for byte, and syncs:
-    /// after an earlier failure, pages that look clean may not be on the disk.
-    pub fn rewrite_through(&self, end: u64) -> Result<()> {
-        let failed = |source| Error::from_io(&format!("write {}", self.name()), &source);
-        let file = self.file()?;
-        let Durable { end: mut offset, is_cut } = self.durable_word()?;
-        while offset < end {
-            let chunk_end = end.min(offset + REWRITE_CHUNK_BYTES);
-            if let Some(bytes) = self.map.read(offset as usize..chunk_end as usize) {
-                // By way of a copy: the target is the very memory that the map shows.
-                let copy = bytes.to_vec();
-                file.write_at(&copy, offset).map_err(failed)?;
-            }
-            offset = chunk_end;
-        }
-        file.sync().map_err(|source| Error::from_io(&format!("sync {}", self.name()), &source))?;
-        // A cut stays one until the manifest has sealed the segment: recovery may begin again before (RC3).
-        self.store_durable_word(end, is_cut);
-        Ok(())
+    /// Has the system read `range` of the file, so that looking at it cannot be a fault.
+    pub fn fetch(&self, range: Range<u64>) -> Result<()> {
+        let range = range.start as usize..range.end as usize;
+        self.map.fetch(range).map_err(|source| Error::from_io(&format!("read {}", self.name()), &source))
     }
 
     /// Takes over what a checkpoint knows of this segment.
@@ -375,6 +331,15 @@ impl Segment {
     /// Largest seqno, 0 without records.
     pub fn seqno_max(&self) -> u64 {
         self.seqno_max.load(Ordering::Relaxed)
+    }
+
+    /// Notes that the segment holds the records `first..=last`. The caller holds the append lock, and sets append here:
+    /// nobody else notes anything, and no later seqno was noted.
+    pub(super) fn note_appended(&self, first: u64, last: u64) {
+        if self.seqno_min.load(Ordering::Relaxed) == 0 {
+            self.seqno_min.store(first, Ordering::Relaxed);
+        }
+        self.seqno_max.store(last, Ordering::Relaxed);
     }
 
     /// Notes that the segment holds a record with `seqno`.

@@ -1,51 +1,26 @@
-//! When the log is durable: concurrent writers share one sync.
+//! Making the log durable.
 //!
-//! The first writer that finds nobody syncing leads: it syncs what is published so far, for itself and
-//! everybody who came before. Those who come meanwhile wait, and one of them leads the next group.
+//! A sync takes what is published when it begins, segment after segment in log order. Writers that wait
+//! for one at the same time share it (`group`).
 //!
 //! Invariants:
-//!   Y1. `durable_seqno` is set only after a sync that covered it returned success, and never after
+//!   Y1. A write counts as durable only after a sync that covered it returned success, and never after
 //!       the first failure (R11).
 //!
-//! Locks: `state`, never held during a sync.
+//! Locks: none of its own, and none is held during a sync but the one that has the syncs of a segment follow
+//! each other.
 
+use super::group::Term;
 use super::{Log, Segment};
 use crate::error::{Error, Result, Status};
 use crate::options::SyncMode;
-use parking_lot::{Condvar, Mutex};
 use std::io;
 use std::sync::atomic::Ordering;
-
-pub(super) struct GroupSync {
-    state: Mutex<SyncState>,
-    changed: Condvar,
-}
-
-struct SyncState {
-    durable_seqno: u64,
-    is_led: bool,
-}
-
-impl GroupSync {
-    pub(super) fn new(durable_seqno: u64) -> Self {
-        Self { state: Mutex::new(SyncState { durable_seqno, is_led: false }), changed: Condvar::new() }
-    }
-}
-
-/// Ends a leader's term, also when it panics.
-struct Term<'a>(&'a GroupSync);
-
-impl Drop for Term<'_> {
-    fn drop(&mut self) {
-        self.0.state.lock().is_led = false;
-        self.0.changed.notify_all();
-    }
-}
 
 impl Log {
     /// Returns once every write up to `seqno` is durable. Writers that wait together share one sync.
     pub fn sync_through(&self, seqno: u64) -> Result<()> {
-        self.lead_or_follow(seqno).inspect_err(|_| {
+        self.sync.through(seqno, || self.check_unfailed(), |term| self.sync_published(term)).inspect_err(|_| {
             // Whatever failed, also a change of the manifest: these writes will not be acknowledged.
             if self.config.sync == SyncMode::Always {
                 self.cut_unacknowledged();
@@ -53,33 +28,12 @@ impl Log {
         })
     }
 
-    fn lead_or_follow(&self, seqno: u64) -> Result<()> {
-        {
-            let mut state = self.sync.state.lock();
-            loop {
-                if state.durable_seqno >= seqno {
-                    return Ok(());
-                }
-                if let Some(first) = self.failure() {
-                    return Err(first);
-                }
-                if !state.is_led {
-                    break;
-                }
-                self.sync.changed.wait(&mut state);
-            }
-            state.is_led = true;
+    /// The first failure, if there was one: no sync after it proves anything.
+    fn check_unfailed(&self) -> Result<()> {
+        if !self.has_failed.load(Ordering::Acquire) {
+            return Ok(());
         }
-        let term = Term(&self.sync);
-        let durable_seqno = self.sync_published()?;
-        if let Some(first) = self.failure() {
-            return Err(first);
-        }
-        let mut state = self.sync.state.lock();
-        state.durable_seqno = state.durable_seqno.max(durable_seqno);
-        drop(state);
-        drop(term);
-        Ok(())
+        Err(self.failure().unwrap_or_else(|| Error::from(Status::ReadOnly)))
     }
 
     /// Makes everything durable that was appended before the call, and the expiry clock.
@@ -89,8 +43,8 @@ impl Log {
         self.sync_through(last)
     }
 
-    /// Syncs what is published, in log order (L3); the last seqno of it.
-    fn sync_published(&self) -> Result<u64> {
+    /// Syncs what is published, in log order (L3).
+    fn sync_published(&self, term: &Term<'_>) -> Result<()> {
         let (rotated, active, seqno) = {
             let appender = self.appender.lock();
             let active = appender.active.clone().map(|active| {
@@ -99,6 +53,7 @@ impl Log {
             });
             (appender.rotated.clone(), active, appender.seqno_next - 1)
         };
+        term.covers(seqno);
         self.sync_clock()?;
         for full in &rotated {
             self.sync_segment(full, full.end())?;
@@ -109,7 +64,7 @@ impl Log {
             }
             self.sync_segment(&active, end as u64)?;
         }
-        Ok(seqno)
+        Ok(())
     }
 
     /// Makes the clock words durable: of segments without new records too.

@@ -18,6 +18,7 @@
 
 mod file;
 mod lock;
+mod staged;
 #[cfg(test)]
 pub(super) mod tests;
 

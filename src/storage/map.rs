@@ -16,6 +16,7 @@
 //! Locks: none. `tail` and `published` are atomics; publishing waits, spinning and then yielding,
 //! for the claims before it, whose writers are only copying.
 
+use std::io;
 use std::ops::Range;
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -32,9 +33,26 @@ pub enum MapAccess {
 
 /// What keeps mapped memory valid: dropped last.
 pub(super) trait Backing: Send + Sync {
-    /// Has the system put pages behind the whole map, ready for stores: then none of them waits for a
+    /// Has the system put pages behind `range`, ready for stores: then none of them waits for a
     /// page fault. Failing to is no error.
-    fn populate(&self) {}
+    fn populate(&self, _range: Range<usize>) {}
+
+    /// Makes durable what lies in `range`, as [`super::File::sync`] does for all of the file.
+    fn sync(&self, range: Range<usize>) -> io::Result<()>;
+
+    /// Has the file see what lies in `range`. It does anyway, unless the map is staged.
+    fn write_out(&self, _range: Range<usize>) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Has the file see a word that was stored at `offset`.
+    fn write_out_word(&self, _offset: usize, _word: [u8; 8]) {}
+
+    /// Has the system read the pages of `range`, which lies in the map, and says so if it cannot: a load
+    /// there would be a fault. Where the system cannot be asked, that is no error.
+    fn fetch(&self, _range: Range<usize>) -> io::Result<()> {
+        Ok(())
+    }
 
     /// From now on a store through the map is a fault. Failing to arrange that is no error: it
     /// only guards against strangers' stores.
@@ -155,6 +173,13 @@ impl AppendMap {
         Some(unsafe { std::slice::from_raw_parts(self.map.base.as_ptr().add(range.start), range.len()) })
     }
 
+    /// Has the system read `range` from the file, as far as it lies in the map. A device that cannot do it is an
+    /// error here, and a fault for whoever just loads. Before Linux 5.14 nothing is asked.
+    pub fn fetch(&self, range: Range<usize>) -> io::Result<()> {
+        let range = range.start.min(self.map.len)..range.end.min(self.map.len);
+        if range.is_empty() { Ok(()) } else { self.map.backing.fetch(range) }
+    }
+
     /// All published bytes from `offset` on, or `None` where they touch the changing words or `offset` is behind the
     /// last of them.
     #[inline]
@@ -190,16 +215,31 @@ impl AppendMap {
         // never lent as `&[u8]` (`read` and `claim` exclude it), so every access is atomic.
         let word = unsafe { &*self.map.base.as_ptr().add(offset).cast::<AtomicU64>() };
         let writable = self.map.access == MapAccess::ReadWrite && !self.is_protected.load(Ordering::Acquire);
-        MapWord { word, writable }
+        MapWord { word, offset, backing: writable.then_some(&*self.map.backing) }
     }
 
-    /// Has the system put memory behind all of the map before it is needed. Takes about a microsecond a page.
-    pub fn populate(&self) {
-        self.map.backing.populate();
+    /// Has the system put memory behind `range` before it is needed. Takes about a microsecond a page, and each counts
+    /// as changed.
+    pub fn populate(&self, range: Range<usize>) {
+        debug_assert!(range.start <= range.end && range.end <= self.map.len);
+        self.map.backing.populate(range);
+    }
+
+    /// Has the file see the published bytes of `range`, which matters in a staged map only.
+    pub fn write_out(&self, range: Range<usize>) -> io::Result<()> {
+        debug_assert!(range.start <= range.end && range.end <= self.published());
+        self.map.backing.write_out(range)
+    }
+
+    /// See [`super::File::sync_range`].
+    pub(super) fn sync(&self, range: Range<usize>) -> io::Result<()> {
+        debug_assert!(range.start <= range.end && range.end <= self.published());
+        self.map.backing.sync(range)
     }
 
     /// Ends all writing: there is no free room any more, words keep their values, and a stray store of
-    /// the host program is a fault of its own instead of damage. Everything claimed must be published.
+    /// the host program is a fault of its own instead of damage. Everything claimed must be published, and the file
+    /// must have seen it.
     pub fn protect(&self) {
         assert_eq!(self.tail(), self.published(), "a claim is still being filled");
         self.is_protected.store(true, Ordering::Release);
@@ -251,7 +291,9 @@ fn pause(rounds: &mut u32) {
 /// A word in a mapped header.
 pub struct MapWord<'a> {
     word: &'a AtomicU64,
-    writable: bool,
+    offset: usize,
+    /// `None` in a read-only map.
+    backing: Option<&'a dyn Backing>,
 }
 
 impl MapWord<'_> {
@@ -262,8 +304,9 @@ impl MapWord<'_> {
 
     /// Stores the word; does nothing in a read-only map.
     pub fn store(&self, value: u64) {
-        if self.writable {
+        if let Some(backing) = self.backing {
             self.word.store(value.to_le(), Ordering::Release);
+            backing.write_out_word(self.offset, value.to_le_bytes());
         }
     }
 }

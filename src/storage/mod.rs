@@ -29,6 +29,7 @@ pub use map::{AppendMap, Claim, Map, MapAccess};
 pub use sim::SimulatedStorage;
 
 use std::io;
+use std::ops::Range;
 
 /// Why the lock of a store was not given.
 #[derive(Debug)]
@@ -107,6 +108,11 @@ pub trait File: Send + Sync {
     /// On an error (a full disk) nothing is left reserved that was not before.
     fn reserve(&self, len: u64) -> io::Result<()>;
 
+    /// Writes zeros over `0..len`, which is reserved and holds nothing else, so that a sync of later changes there has
+    /// nothing but their bytes to write: blocks that were never written are noted as such, and have to be noted
+    /// otherwise. In small pieces, because the cache keeps what it was given at once as one, and writes it back as one.
+    fn write_zeros(&self, len: u64) -> io::Result<()>;
+
     /// Gives the blocks of `offset..offset + len` back (rounded inwards to whole blocks); the file
     /// keeps its length and reads as zeros there. A file system that cannot do it is no error.
     fn punch_hole(&self, offset: u64, len: u64) -> io::Result<()>;
@@ -115,6 +121,17 @@ pub trait File: Send + Sync {
     /// After an error nothing may be assumed about what reached the disk, also not from a later success.
     fn sync(&self) -> io::Result<()>;
 
+    /// Makes the published bytes of `range` of a map of this file durable, and what is needed to find them. Errors as
+    /// those of [`File::sync`].
+    fn sync_range(&self, map: &AppendMap, range: Range<usize>) -> io::Result<()> {
+        map.sync(range)
+    }
+
     /// Maps `0..len`, which must lie inside the file. The map outlives this handle and the name.
     fn map(&self, len: usize, access: MapAccess) -> io::Result<Map>;
+
+    /// Maps `0..len` for stores that the file does not see before [`File::sync_range`] or [`AppendMap::write_out`]
+    /// brings them there; words it sees at once. For small frequent syncs: a page that is shared with the file is
+    /// protected by each sync, so that the next store to it is a fault, while others wait to publish behind it.
+    fn map_staged(&self, len: usize) -> io::Result<Map>;
 }

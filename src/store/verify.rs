@@ -2,6 +2,7 @@
 
 use super::inner::Inner;
 use crate::error::{Error, Result, Status};
+use crate::format::segment::HEAD_LEN;
 use crate::log::Segment;
 use crate::log::scanner::Scanner;
 use std::sync::atomic::Ordering;
@@ -29,27 +30,31 @@ impl Inner {
             if self.is_closing.load(Ordering::Relaxed) {
                 return Err(Error::new(Status::Closed, "the store was closed during a long call"));
             }
-            verify_segment(&segment, &mut report);
+            verify_segment(&segment, &mut report)?;
         }
         Ok(report)
     }
 }
 
-fn verify_segment(segment: &Segment, report: &mut VerifyReport) {
+/// An error if the device cannot read what is to be checked: no damage, and no reason to think otherwise.
+fn verify_segment(segment: &Segment, report: &mut VerifyReport) -> Result<()> {
+    segment.fetch(0..HEAD_LEN as u64)?;
     if let Err(error) = segment.check_head() {
         report.add(error);
     }
-    let area = match segment.record_area(segment.end()) {
-        Ok(area) => area,
-        Err(error) => return report.add(error),
+    let mut scanner = match Scanner::new(segment, segment.end()) {
+        Ok(scanner) => scanner,
+        Err(error) => {
+            report.add(error);
+            return Ok(());
+        }
     };
-    let mut scanner = Scanner::new(area, segment.seed());
     loop {
         while scanner.next_record().is_some() {}
-        let Some(what) = scanner.stop() else { return };
+        let Some(what) = scanner.stop()? else { return Ok(()) };
         report.add(Error::corrupt(&segment.name(), scanner.offset(), what));
         if scanner.skip_damage().is_none() {
-            return;
+            return scanner.stop().map(drop);
         }
     }
 }

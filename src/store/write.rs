@@ -134,6 +134,14 @@ impl Inner {
         Ok(written.seqno)
     }
 
+    /// Before the append, after which nothing may fail any more (R12): whether the index can take `count` new keys.
+    fn check_memory(&self, count: usize) -> Result<()> {
+        if self.index.has_memory_for(count) {
+            return Ok(());
+        }
+        Err(Error::new(Status::OutOfMemory, "the system has no memory for the index"))
+    }
+
     /// Waits until the writes may be acknowledged, and lets readers see them.
     fn settle(&self, guard: &EpochGuard<'_>, writes: &[Indexed], is_synced: bool) -> Result<()> {
         let Some(last) = writes.last() else { return Ok(()) };
@@ -188,7 +196,7 @@ impl Inner {
         Self::check_key(key)?;
         Self::check_value(value)?;
         self.log.check_writable()?;
-        self.log.wait_for_room();
+        self.log.wait_for_room(value.len() as u64);
         let hash = self.hasher.hash(key);
         let stripe = self.index.lock(hash);
         let present = self.present(guard, &stripe, key, hash);
@@ -204,6 +212,9 @@ impl Inner {
             return Ok(refusal);
         }
         let expires_at_ms = self.expires_at_ms(options.ttl, self.kept_expiry(options.ttl, live)?)?;
+        if present.is_none() {
+            self.check_memory(1)?;
+        }
         let append = Append { kind: Kind::Set, key, value, expires_at_ms };
         let version = self.write_one(guard, stripe, hash, present.as_ref(), &append, options.sync)?;
         self.counters.sets.fetch_add(1, Ordering::Relaxed);
@@ -264,7 +275,7 @@ impl Inner {
             }
         }
         self.log.check_writable()?;
-        self.log.wait_for_room();
+        self.log.wait_for_room(ops.iter().map(BatchOp::len).sum());
         if ops.is_empty() {
             return if is_synced { self.log.sync_all() } else { Ok(()) };
         }
@@ -294,6 +305,7 @@ impl Inner {
             }
             appends.push(append);
         }
+        self.check_memory(ops.len())?;
         let is_freeing = appends.iter().all(|append| append.kind == Kind::Tombstone);
         let priority = if is_freeing { Priority::Reclaiming } else { Priority::Ordinary };
         let written = self.log.append_batch(guard, &appends, priority)?;
@@ -332,6 +344,14 @@ impl Inner {
 }
 
 impl<'a> BatchOp<'a> {
+    /// Bytes of the key and the value.
+    fn len(&self) -> u64 {
+        match self {
+            BatchOp::Set { key, value, .. } => (key.len() + value.len()) as u64,
+            BatchOp::Del { key } => key.len() as u64,
+        }
+    }
+
     /// The key that it is about.
     pub fn key(&self) -> &'a [u8] {
         match self {

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 /// The header as cbindgen makes it from the present source.
-fn generated() -> String {
+pub fn generated() -> String {
     let config = cbindgen::Config::from_file(source_dir().join("cbindgen.toml")).expect("cbindgen.toml");
     let bindings = cbindgen::Builder::new()
         .with_config(config)

@@ -4,6 +4,7 @@
 
 #![allow(clippy::disallowed_methods)] // The rules about files and clocks are for the library.
 
+mod api;
 mod arguments;
 mod calls;
 mod header;

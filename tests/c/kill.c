@@ -203,6 +203,98 @@ static void batches_are_whole_or_absent_after_a_kill(const char *dir) {
     }
 }
 
+/* ---- packed calls, times to live, deletes --------------------------------------------------------- */
+
+enum { PACKED_KEYS = 24, HOUR_MS = 3600 * 1000 };
+
+/* What change n makes of one of its keys. */
+enum fate { DELETED, KEPT, EXPIRING, GONE_AT_ONCE };
+
+static enum fate fate_of(uint64_t n, uint64_t key) {
+    struct chance chance = {n * PACKED_KEYS + key};
+    return (enum fate)chance_below(&chance, 4);
+}
+
+static bool is_named(uint64_t n, uint64_t key) {
+    return (n + key) % 3 == 0;
+}
+
+/* One packed write of about eight keys a change; what must not live an instant gets a TTL of a millisecond. */
+static void write_packed_on(void *context) {
+    const struct writer *writer = context;
+    larder_error err;
+    larder *db = reopen(writer->path, writer->sync);
+    larderx_batch batch = LARDERX_BATCH_INIT;
+    unsigned char value[VALUE_MAX];
+    for (uint64_t n = writer->first;; n++) {
+        size_t len = value_of(n, value);
+        for (uint64_t key = 0; key < PACKED_KEYS; key++) {
+            if (!is_named(n, key)) continue;
+            enum fate fate = fate_of(n, key);
+            if (fate == DELETED) larderx_batch_del(&batch, &key, sizeof key);
+            else larderx_batch_set(&batch, &key, sizeof key, value, len, fate == EXPIRING ? HOUR_MS : fate == GONE_AT_ONCE ? 1 : 0);
+        }
+        REQUIRE_OK(larderx_batch_write(&batch, db, n % 7 == 0 ? LARDER_SYNC : 0, &err));
+        acknowledge(writer->acknowledge, n);
+    }
+}
+
+/* Whether what the store answers to one packed read is what changes 1..last left behind. */
+static bool packed_is(larder *db, uint64_t last) {
+    static unsigned char out[PACKED_KEYS * (VALUE_MAX + 32)];
+    unsigned char keys[PACKED_KEYS * 16] = {0};
+    size_t used = 0, answered = 0, at = 0;
+    larder_error err;
+    for (uint64_t key = 0; key < PACKED_KEYS; key++) {
+        larderx_encode(keys + key * 16, sizeof key, 4);
+        memcpy(keys + key * 16 + 4, &key, sizeof key);
+    }
+    REQUIRE_OK(larder_get_many_packed(db, keys, sizeof keys, out, sizeof out, &used, &answered, &err));
+    REQUIRE(answered == PACKED_KEYS);
+    for (uint64_t key = 0; key < PACKED_KEYS; key++) {
+        uint64_t n = last;
+        while (n > 0 && !is_named(n, key)) n--;
+        enum fate fate = n == 0 ? DELETED : fate_of(n, key);
+        unsigned char value[VALUE_MAX];
+        size_t len = (size_t)larderx_decode(out + at + 8, 8), value_len = value_of(n, value);
+        bool is_there = larderx_decode(out + at, 4) == LARDER_OK;
+        if (is_there != (fate == KEPT || fate == EXPIRING)) return false;
+        if (is_there) {
+            int64_t ttl_ms = 0;
+            if (len != value_len || memcmp(out + at + 16, value, len) != 0) return false;
+            REQUIRE_OK(larder_ttl(db, &key, sizeof key, &ttl_ms, &err));
+            if (fate == KEPT ? ttl_ms != -1 : ttl_ms <= 0 || ttl_ms > HOUR_MS) return false;
+        }
+        at += 16 + (len + 7) / 8 * 8;
+    }
+    return true;
+}
+
+static void packed_writes_with_ttls_and_deletes_survive_kills(const char *dir) {
+    static const char *const modes[] = {"always", "interval:10", "none"};
+    for (size_t mode = 0; mode < 3; mode++) {
+        struct chance chance = {mode + 20};
+        struct writer writer = {.path = path_of(dir, modes[mode]), .sync = modes[mode], .first = 1};
+        for (int cycle = 0; cycle < CYCLES; cycle++) {
+            uint64_t last = run_and_kill(&writer, write_packed_on, &chance);
+            larder *db = reopen(writer.path, writer.sync);
+            /* What was written with a millisecond to live shortly before the kill. */
+            sleep_ms(3);
+            bool is_next = !packed_is(db, last);
+            CHECK_SAYING(!is_next || packed_is(db, last + 1), "%s: after change %llu was acknowledged the store holds neither it nor the next",
+                         modes[mode], (unsigned long long)last);
+            writer.first = last + (is_next ? 2 : 1);
+            if (cycle % 3 == 0) {
+                larder_error err;
+                OK(larder_compact(db, &err));
+                CHECK(packed_is(db, writer.first - 1));
+            }
+            store_close(db);
+        }
+        CHECK(writer.first > CYCLES);
+    }
+}
+
 /* ---- dying while opening, compacting and closing ------------------------------------------------ */
 
 static void open_compact_and_close(void *context) {
@@ -239,6 +331,7 @@ const struct check_subject subject_kill = {
         CHECK_TEST(nothing_acknowledged_is_lost_with_sync_interval, CHECK_PROCESS | CHECK_TIME),
         CHECK_TEST(nothing_acknowledged_is_lost_with_sync_none, CHECK_PROCESS | CHECK_TIME),
         CHECK_TEST(batches_are_whole_or_absent_after_a_kill, CHECK_PROCESS | CHECK_TIME),
+        CHECK_TEST(packed_writes_with_ttls_and_deletes_survive_kills, CHECK_PROCESS | CHECK_TIME),
         CHECK_TEST(dying_while_opening_compacting_or_closing_loses_nothing, CHECK_PROCESS | CHECK_TIME),
         CHECK_END,
     },

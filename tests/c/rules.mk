@@ -18,16 +18,16 @@ TEST ?=
 STATIC_LIBS ?= -lpthread -ldl -lm
 
 c_warnings := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Werror
-c_include := -I$(c_root)/include -I$(c_root)/bindings/c
+c_include := -I$(c_root)/include -I$(c_root)/bindings/c -I$(c_build)
 c_test_flags := -std=c11 -D_GNU_SOURCE -O1 -g -fno-omit-frame-pointer $(c_warnings) $(c_include) $(CFLAGS)
 c_example_flags := -std=c11 -O2 -g $(c_warnings) $(c_include) $(CFLAGS)
 c_sanitize := -fsanitize=address,undefined -fno-sanitize-recover=all
 
 c_harness := $(addprefix $(c_here),check.c runner.c)
-c_test_sources := $(c_harness) $(addprefix $(c_here),store.c main.c about.c abuse.c basics.c close.c cursor.c errors.c \
+c_test_sources := $(c_harness) $(addprefix $(c_here),store.c main.c about.c abuse.c basics.c border.c close.c cursor.c errors.c \
 	fork.c full_disk.c guest.c kill.c packed.c set_with.c threads.c ttl.c views.c)
 c_dlopen_sources := $(c_harness) $(c_here)dlopen.c
-c_headers := $(wildcard $(c_here)*.h $(c_root)/include/*.h $(c_root)/bindings/c/*.h)
+c_headers := $(wildcard $(c_here)*.h $(c_root)/include/*.h $(c_root)/bindings/c/*.h) $(c_build)/border.inc
 
 # The linker looks for liblarder.so, the loader for the name that the library gives itself: this directory has both.
 c_link := -L$(c_build)/lib -llarder -Wl,-rpath,$(c_build)/lib -pthread
@@ -88,6 +88,14 @@ c-library:
 	@mkdir -p $(c_build)/lib
 	@ln -sf $(c_lib)/liblarder.so $(c_build)/lib/liblarder.so
 	@ln -sf $(c_lib)/liblarder.so $(c_build)/lib/liblarder.so.0
+
+# Cases for every function of the header, written from it; one that the script did not see is a failure.
+$(c_build)/border.inc: $(c_here)border.awk $(c_root)/include/larder.h
+	@mkdir -p $(c_build)
+	awk -f $< $(c_root)/include/larder.h >$@.new
+	@declared=$$(grep -cE '^[a-z].*larder_[a-z_]+\(' $(c_root)/include/larder.h); known=$$(grep -cE '^    "larder_[a-z_]+",$$' $@.new); \
+	  [ "$$declared" -eq "$$known" ] || { echo "larder.h declares $$declared functions, border.awk knows $$known"; exit 1; }
+	@mv $@.new $@
 
 # Objects are not kept apart: all of it compiles in seconds, and a stale object is never a question.
 $(c_build)/test: $(c_test_sources) $(c_headers) | c-library

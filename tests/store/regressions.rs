@@ -1,12 +1,13 @@
 //! Bugs that stores of this kind really had, each as a test that this store would fail if it had it too.
 //! The names and numbers are those of the projects' issues, pull requests or commits.
 //!
-//! Not here: redis #12602 (a growing index pauses the store) is about time, and measured by the benchmarks.
+//! Not here: how long anything takes. Of redis #12602 (a growing index pauses the store) the cause is tested, which is that
+//! one write moves the whole index; the benchmarks have the times.
 
 use crate::world::{small_options, small_tuning};
 use larder::storage::SimulatedStorage;
 use larder::storage::sim::CallKind;
-use larder::store::{Condition, SetOptions, Ttl};
+use larder::store::{Condition, SetOptions, Ttl, Tuning};
 use larder::{Options, Status, Store, SyncMode};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -420,4 +421,26 @@ fn redb_fd82cedb_a_segment_and_its_name_are_durable_before_the_manifest_names_it
         }
     }
     assert!(created.len() > 5, "{created:?}");
+}
+
+#[test]
+fn redis_12602_no_single_write_grows_the_index_by_more_than_a_few_pages() {
+    let sim = SimulatedStorage::new(12_602);
+    let large = Tuning { segment_bytes_first: 1 << 20, ..small_tuning(u64::MAX) };
+    let store = Store::open_in(Arc::new(sim), &small_options(SyncMode::None, 1 << 20), &large).unwrap();
+    let (mut before, mut steps, mut largest) = (store.stats().unwrap().index_bytes, 0_u64, 0);
+    for n in 0..150_000_u64 {
+        store.set(&n.to_le_bytes(), b"v").unwrap();
+        let after = store.stats().unwrap().index_bytes;
+        steps += u64::from(after > before);
+        largest = largest.max(after.saturating_sub(before));
+        before = after;
+        if n % 1_000 == 0 {
+            store.step_background().unwrap();
+        }
+    }
+    // A table that doubles would have moved megabytes in one of them.
+    assert!(before > 1 << 20, "{before} bytes of index: the test shows nothing");
+    assert!(largest <= 64 << 10, "one write grew the index by {largest} bytes of {before}");
+    assert!(steps > 100, "the index grew in {steps} steps only");
 }

@@ -6,10 +6,12 @@
 //!
 //! Locks: none; the system orders what happens to one file.
 
+use super::staged::StagedPages;
 use super::{File, MapAccess, retry};
 use crate::storage::map::{Backing, Map};
 use memmap2::{MmapOptions, MmapRaw};
 use std::io;
+use std::ops::Range;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::ptr::NonNull;
@@ -17,15 +19,19 @@ use std::sync::Arc;
 
 /// What `punch_hole` rounds to: no file system of Linux allocates in smaller blocks and punches them.
 const BLOCK_LEN: u64 = 4096;
+/// How much `write_zeros` writes before it syncs.
+const SYNCED_LEN: u64 = 1 << 20;
+/// What the start of a range of a map is rounded to: maps begin at a page, and none is smaller.
+const MEMORY_PAGE_LEN: usize = 4096;
 
 /// A file of a store; its descriptor is closed when this is dropped, maps of it live on.
 pub(super) struct DiskFile {
-    file: std::fs::File,
+    file: Arc<std::fs::File>,
 }
 
 impl DiskFile {
     pub(super) fn new(file: std::fs::File) -> Self {
-        Self { file }
+        Self { file: Arc::new(file) }
     }
 
     /// Has `reserve` make the file `len` bytes long from its present end, which it is given, or
@@ -78,6 +84,15 @@ impl File for DiskFile {
         })
     }
 
+    fn write_zeros(&self, len: u64) -> io::Result<()> {
+        for start in (0..len).step_by(SYNCED_LEN as usize) {
+            write_zeros(&self.file, start, len.min(start + SYNCED_LEN))?;
+            // Piece by piece: who waits for the disk meanwhile waits for one of them at most.
+            self.file.sync_data()?;
+        }
+        Ok(())
+    }
+
     fn punch_hole(&self, offset: u64, len: u64) -> io::Result<()> {
         let start = offset.checked_next_multiple_of(BLOCK_LEN).unwrap_or(u64::MAX);
         let end = offset.saturating_add(len) / BLOCK_LEN * BLOCK_LEN;
@@ -95,6 +110,13 @@ impl File for DiskFile {
         self.file.sync_data()
     }
 
+    fn map_staged(&self, len: usize) -> io::Result<Map> {
+        if len as u64 > self.len()? {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file is shorter than what was to be mapped"));
+        }
+        StagedPages::map(&self.file, len)
+    }
+
     fn map(&self, len: usize, access: MapAccess) -> io::Result<Map> {
         if len as u64 > self.len()? {
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file is shorter than what was to be mapped"));
@@ -107,8 +129,8 @@ impl File for DiskFile {
         let mut options = MmapOptions::new();
         options.len(len);
         let pages = match access {
-            MapAccess::ReadOnly => options.map_raw_read_only(&self.file)?,
-            MapAccess::ReadWrite => options.map_raw(&self.file)?,
+            MapAccess::ReadOnly => options.map_raw_read_only(&*self.file)?,
+            MapAccess::ReadWrite => options.map_raw(&*self.file)?,
         };
         let base = NonNull::new(pages.as_mut_ptr()).ok_or_else(|| io::Error::other("mapped at address 0"))?;
         // SAFETY: page-aligned; valid for `len` bytes until `pages` is unmapped, which the backing
@@ -118,16 +140,53 @@ impl File for DiskFile {
     }
 }
 
+/// Offset and length of the pages that `range` touches, as far as `len` bytes are mapped.
+pub(super) fn whole_pages(range: &Range<usize>, len: usize) -> (usize, usize) {
+    let start = (range.start - range.start % MEMORY_PAGE_LEN).min(len);
+    (start, range.end.clamp(start, len) - start)
+}
+
+/// Has the system read the pages that `range` touches.
+pub(super) fn fetch_pages(pages: &MmapRaw, range: &Range<usize>) -> io::Result<()> {
+    let (start, len) = whole_pages(range, pages.len());
+    // SAFETY: pages of a live map of our own (`whole_pages`); the call changes no byte. What a load would meet as a
+    // signal is an errno here.
+    let result = unsafe { libc::madvise(pages.as_mut_ptr().add(start).cast(), len, libc::MADV_POPULATE_READ) };
+    if result == 0 {
+        return Ok(());
+    }
+    let refused = io::Error::last_os_error();
+    match refused.raw_os_error() {
+        Some(libc::EFAULT | libc::EHWPOISON) => Err(io::Error::from_raw_os_error(libc::EIO)),
+        Some(libc::ENOMEM) => Err(refused),
+        // Not known before Linux 5.14.
+        _ => Ok(()),
+    }
+}
+
 /// Mapped pages, unmapped when dropped.
 struct Pages {
     pages: MmapRaw,
 }
 
 impl Backing for Pages {
-    fn populate(&self) {
-        // SAFETY: exactly the pages of a live map of our own; the call changes no byte of them, and their
+    // The one place for it (ST1).
+    #[allow(clippy::disallowed_methods)]
+    fn sync(&self, range: Range<usize>) -> io::Result<()> {
+        let (start, len) = whole_pages(&range, self.pages.len());
+        // SAFETY: pages of a live map of our own (`whole_pages`); the call changes no byte of them.
+        retry(|| unsafe { libc::msync(self.pages.as_mut_ptr().add(start).cast(), len, libc::MS_SYNC) }).map(drop)
+    }
+
+    fn populate(&self, range: Range<usize>) {
+        let (start, len) = whole_pages(&range, self.pages.len());
+        // SAFETY: pages of a live map of our own (`whole_pages`); the call changes no byte of them, and their
         // blocks are reserved (ST3). Refused before Linux 5.14: then pages come one by one, as stores ask.
-        unsafe { libc::madvise(self.pages.as_mut_ptr().cast(), self.pages.len(), libc::MADV_POPULATE_WRITE) };
+        unsafe { libc::madvise(self.pages.as_mut_ptr().add(start).cast(), len, libc::MADV_POPULATE_WRITE) };
+    }
+
+    fn fetch(&self, range: Range<usize>) -> io::Result<()> {
+        fetch_pages(&self.pages, &range)
     }
 
     fn protect(&self) {
@@ -140,11 +199,15 @@ impl Backing for Pages {
 /// What a map of no bytes lives on.
 struct NoPages;
 
-impl Backing for NoPages {}
+impl Backing for NoPages {
+    fn sync(&self, _: Range<usize>) -> io::Result<()> {
+        Ok(())
+    }
+}
 
 /// EFBIG for what would pass the process's limit on the length of files: the system would say so by
 /// a signal that ends the host.
-fn require_within_limit(end: u64) -> io::Result<()> {
+pub(super) fn require_within_limit(end: u64) -> io::Result<()> {
     let mut limit = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
     // SAFETY: the limit is valid for a store. Left as it is, unlimited, should the call fail.
     unsafe { libc::getrlimit(libc::RLIMIT_FSIZE, &mut limit) };
@@ -157,9 +220,10 @@ fn is_unsupported(error: &io::Error) -> bool {
 
 /// What stands in for `fallocate` where there is none: blocks that were written exist.
 ///
-/// Holes before `start` stay holes, for what is there may be data; the log reserves new files only.
+/// Holes before `start` stay holes, for what is there may be data; the log reserves new files only. A page at a
+/// time: the cache keeps what it was given at once in units of that size, and writes back whole units.
 pub(super) fn write_zeros(file: &std::fs::File, start: u64, end: u64) -> io::Result<()> {
-    let zeros = [0_u8; 64 * 1024];
+    let zeros = [0_u8; BLOCK_LEN as usize];
     let mut offset = start;
     while offset < end {
         let len = usize::try_from(end - offset).unwrap_or(usize::MAX).min(zeros.len());

@@ -15,6 +15,7 @@
 //!
 //! Locks: none in memory.
 
+use super::file::require_within_limit;
 use super::retry;
 use crate::storage::{LockError, LockGuard};
 use std::fs::File;
@@ -84,7 +85,9 @@ fn lock_exclusively(file: &File) -> Result<(), LockError> {
         }
     }
     let line = format!("{}\n", std::process::id());
-    let written = file.write_all_at(line.as_bytes(), 0).and_then(|()| file.set_len(line.len() as u64));
+    let is_allowed = require_within_limit(line.len() as u64);
+    let written =
+        is_allowed.and_then(|()| file.write_all_at(line.as_bytes(), 0)).and_then(|()| file.set_len(line.len() as u64));
     if written.is_err() {
         // The lock is what counts. On a full disk it has no pid, rather than a wrong one.
         let _ = file.set_len(0);

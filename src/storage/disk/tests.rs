@@ -4,6 +4,7 @@
 mod locking;
 mod opening;
 mod refusals;
+mod staging;
 
 use super::*;
 use crate::storage::AppendMap;

@@ -11,6 +11,7 @@ use super::image::Image;
 use super::random::Random;
 use super::state::Survival;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// What a disk writes as one.
@@ -152,7 +153,7 @@ impl Inode {
     }
 
     /// Bytes of the blocks that `range` would need in addition.
-    pub(super) fn space_needed(&self, range: std::ops::Range<usize>) -> u64 {
+    pub(super) fn space_needed(&self, range: Range<usize>) -> u64 {
         let pages = range.start / PAGE_LEN..range.end.div_ceil(PAGE_LEN);
         let count = pages.filter(|page| self.blocks.get(*page) != Some(&Block::Reserved)).count();
         (count * PAGE_LEN) as u64
@@ -171,14 +172,18 @@ impl Inode {
         len.min(end - offset)
     }
 
-    /// A sync that succeeded: all of it is durable, but for pages that are lost and unchanged since.
-    pub(super) fn sync(&mut self) {
+    /// A sync of `pages` that succeeded: they are durable, but for those that are lost and unchanged since. The length
+    /// is durable too.
+    pub(super) fn sync(&mut self, pages: Range<usize>) {
         if self.durable.len() != self.len {
             let mut grown = vec![0; self.len];
             grown[..self.durable.len()].copy_from_slice(&self.durable);
             self.durable = grown;
         }
         for (page, durable) in self.durable.chunks_mut(PAGE_LEN).enumerate() {
+            if !pages.contains(&page) {
+                continue;
+            }
             let offset = page * PAGE_LEN;
             if let Some(lost) = self.lost.get(&page) {
                 if lost.len() == durable.len() && self.image.equals(offset, lost) {
@@ -189,13 +194,17 @@ impl Inode {
             self.image.load(offset, durable);
         }
         let lost = &self.lost;
-        self.flushed.retain(|sector, _| lost.contains_key(&(sector * SECTOR_LEN / PAGE_LEN)));
+        self.flushed.retain(|sector, _| {
+            let page = sector * SECTOR_LEN / PAGE_LEN;
+            lost.contains_key(&page) || !pages.contains(&page)
+        });
         self.lens.clear();
     }
 
-    /// A sync that failed: every page that was to be written is clean and not durable.
-    pub(super) fn fail_sync(&mut self) {
-        for offset in (0..self.len).step_by(PAGE_LEN) {
+    /// A sync of `pages` that failed: every one that was to be written is clean and not durable.
+    pub(super) fn fail_sync(&mut self, pages: Range<usize>) {
+        let end = pages.end.saturating_mul(PAGE_LEN).min(self.len);
+        for offset in (pages.start * PAGE_LEN..end).step_by(PAGE_LEN) {
             let mut live = vec![0; PAGE_LEN.min(self.len - offset)];
             self.image.load(offset, &mut live);
             let durable = self.durable.get(offset..).unwrap_or_default();
@@ -303,7 +312,7 @@ impl Inode {
         }
     }
 
-    fn set_blocks(&mut self, pages: std::ops::Range<usize>, block: Block) {
+    fn set_blocks(&mut self, pages: Range<usize>, block: Block) {
         self.blocks[pages].fill(block);
     }
 }

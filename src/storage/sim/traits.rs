@@ -7,7 +7,7 @@
 use super::call::CallKind;
 use super::directory::InodeId;
 use super::image::Image;
-use super::inode::Inode;
+use super::inode::{Inode, PAGE_LEN};
 use super::random::Random;
 use super::state::{Content, Interruption, State};
 use super::{Shared, SimulatedStorage};
@@ -15,6 +15,7 @@ use crate::storage::map::{Backing, Map};
 use crate::storage::{File, LockError, LockGuard, MapAccess, Storage};
 use parking_lot::MutexGuard;
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 
 const LOCK_NAME: &str = "LOCK";
@@ -217,6 +218,12 @@ impl File for SimulatedFile {
         Ok(())
     }
 
+    fn write_zeros(&self, len: u64) -> io::Result<()> {
+        let (mut state, line) = self.begin("write-zeros", &format!(" {len}"));
+        state.begin_change(CallKind::WriteAt, line, nothing)?;
+        self.require_writable(&mut state)
+    }
+
     fn punch_hole(&self, offset: u64, len: u64) -> io::Result<()> {
         let (mut state, line) = self.begin("punch", &format!(" {offset}+{len}"));
         state.begin_change(CallKind::PunchHole, line, nothing)?;
@@ -230,10 +237,10 @@ impl File for SimulatedFile {
         let (mut state, line) = self.begin("sync", "");
         state.begin(CallKind::Sync, line, |content, _, interruption| {
             if interruption == Interruption::Failure {
-                content.inode_of(self.id).fail_sync();
+                content.inode_of(self.id).fail_sync(0..usize::MAX);
             }
         })?;
-        state.content.inode_of(self.id).sync();
+        state.content.inode_of(self.id).sync(0..usize::MAX);
         Ok(())
     }
 
@@ -249,18 +256,86 @@ impl File for SimulatedFile {
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file is shorter than what was to be mapped"));
         }
         let image = inode.map(len, is_writable);
+        Ok(self.map_of(image, len, access, false))
+    }
+
+    fn map_staged(&self, len: usize) -> io::Result<Map> {
+        let (mut state, line) = self.begin("map-staged", &format!(" {len}"));
+        state.begin(CallKind::Map, line, nothing)?;
+        self.require_writable(&mut state)?;
+        let inode = state.content.inode_of(self.id);
+        if len > inode.len() {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file is shorter than what was to be mapped"));
+        }
+        inode.map(len, true);
+        let image = Image::new(inode.len());
+        image.store(0, &inode.live_bytes());
+        Ok(self.map_of(Arc::new(image), len, MapAccess::ReadWrite, true))
+    }
+}
+
+impl SimulatedFile {
+    fn map_of(&self, image: Arc<Image>, len: usize, access: MapAccess, is_staged: bool) -> Map {
         let base = image.base();
+        let file = SimulatedFile { shared: Arc::clone(&self.shared), id: self.id, access, pin: Arc::clone(&self.pin) };
         // SAFETY: aligned to 8 and valid for `len` bytes, since `len` is at most the file's length and
         // that at most the image's capacity; the backing keeps the image, which never moves (I1);
         // the simulation itself stores there only when the store writes or punches.
-        Ok(unsafe { Map::new(base, len, access, Arc::new(Memory { _image: image, _pin: Arc::clone(&self.pin) })) })
+        unsafe { Map::new(base, len, access, Arc::new(Memory { image, file, is_staged })) }
     }
 }
 
 /// What a map lives on.
 struct Memory {
-    _image: Arc<Image>,
-    _pin: Arc<()>,
+    image: Arc<Image>,
+    file: SimulatedFile,
+    /// The image is not the file's.
+    is_staged: bool,
 }
 
-impl Backing for Memory {}
+impl Memory {
+    /// Copies a part of a staged image into the file.
+    fn copy_out(&self, content: &mut Content, range: Range<usize>) {
+        if self.is_staged {
+            let mut bytes = vec![0; range.len()];
+            self.image.load(range.start, &mut bytes);
+            content.inode_of(self.file.id).write(&bytes, range.start);
+        }
+    }
+}
+
+impl Backing for Memory {
+    fn sync(&self, range: Range<usize>) -> io::Result<()> {
+        let (mut state, line) = self.file.begin("sync", &format!(" {}+{}", range.start, range.len()));
+        let pages = range.start / PAGE_LEN..range.end.div_ceil(PAGE_LEN);
+        state.begin(CallKind::Sync, line, |content, random, interruption| {
+            self.copy_out(content, range.start..range.start + random.below(range.len() + 1));
+            if interruption == Interruption::Failure {
+                content.inode_of(self.file.id).fail_sync(pages.clone());
+            }
+        })?;
+        self.copy_out(&mut state.content, range);
+        state.content.inode_of(self.file.id).sync(pages);
+        Ok(())
+    }
+
+    fn write_out(&self, range: Range<usize>) -> io::Result<()> {
+        if !self.is_staged {
+            return Ok(());
+        }
+        let (mut state, line) = self.file.begin("write", &format!(" {}+{}", range.start, range.len()));
+        state.begin(CallKind::WriteAt, line, |content, random, _| {
+            self.copy_out(content, range.start..range.start + random.below(range.len() + 1));
+        })?;
+        self.copy_out(&mut state.content, range);
+        Ok(())
+    }
+
+    fn write_out_word(&self, offset: usize, _: [u8; 8]) {
+        if self.is_staged {
+            // As a store is: no call that could fail.
+            let mut state = self.file.shared.state.lock();
+            self.copy_out(&mut state.content, offset..offset + 8);
+        }
+    }
+}

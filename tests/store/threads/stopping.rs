@@ -4,9 +4,10 @@
 //! it is mapped; that is no sync of anybody's write.
 
 use super::Moments;
-use larder::storage::{DiskStorage, File, LockError, LockGuard, Map, MapAccess, Storage};
+use larder::storage::{AppendMap, DiskStorage, File, LockError, LockGuard, Map, MapAccess, Storage};
 use parking_lot::{Condvar, Mutex};
 use std::io;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -193,8 +194,21 @@ impl File for StoppingFile {
         self.file.sync()
     }
 
+    fn sync_range(&self, map: &AppendMap, range: Range<usize>) -> io::Result<()> {
+        self.valve.pass(|| self.file.sync_range(map, range))
+    }
+
+    fn write_zeros(&self, len: u64) -> io::Result<()> {
+        self.file.write_zeros(len)
+    }
+
     fn map(&self, len: usize, access: MapAccess) -> io::Result<Map> {
         self.is_mapped.store(true, Ordering::Relaxed);
         self.file.map(len, access)
+    }
+
+    fn map_staged(&self, len: usize) -> io::Result<Map> {
+        self.is_mapped.store(true, Ordering::Relaxed);
+        self.file.map_staged(len)
     }
 }

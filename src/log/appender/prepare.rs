@@ -1,0 +1,182 @@
+//! Where the next segment comes from: made ahead of need by the background, or at once if there is none.
+//!
+//! Not here: putting it in the active one's place (`appender`).
+//!
+//! Invariants: L2 (see `log`), A3 (see `appender`).
+
+use super::super::segment::Room;
+use super::super::{Log, Segment};
+use crate::epoch::Epochs;
+use crate::error::{Error, Result, Status};
+use crate::format::manifest::Change;
+use crate::options::SyncMode;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// Smallest segment that is tried when the disk is nearly full, bytes.
+const SEGMENT_BYTES_LAST_RESORT: u64 = 64 << 10;
+/// In mode `always`, a segment is written with zeros ahead unless more than this is written to the log.
+const WRITTEN_BYTES_PER_MS_MAX: u64 = 64 << 10;
+
+impl Log {
+    /// Makes a segment that the manifest names: `file_len` bytes, or as many as the disk still has,
+    /// but at least `wanted`.
+    pub(super) fn make_listed_segment(
+        &self,
+        epochs: &Epochs,
+        file_len: u64,
+        wanted: u64,
+        room: Room,
+    ) -> Result<Arc<Segment>> {
+        let mut file_len = file_len;
+        loop {
+            let made = self.make_segment(file_len, room, self.config.bytes_max_ordinary()).and_then(|segment| {
+                let listed = self
+                    .storage
+                    .sync_directory()
+                    .map_err(|source| self.directory_failed(&source))
+                    .and_then(|()| self.commit(&[Change::Add { id: segment.id(), file_len }]));
+                match listed {
+                    Ok(()) => Ok(segment),
+                    Err(error) => {
+                        self.unmake_segment(epochs, &segment);
+                        Err(error)
+                    }
+                }
+            });
+            let smaller = (file_len / 2).max(wanted.max(SEGMENT_BYTES_LAST_RESORT).next_multiple_of(4096));
+            match made {
+                Err(error) if error.status() == Status::NoSpace && smaller < file_len => file_len = smaller,
+                result => return result,
+            }
+        }
+    }
+
+    /// Makes a segment file for compaction and gives it addresses; the manifest does not name it yet.
+    pub fn make_output_segment(&self, file_len: u64) -> Result<Arc<Segment>> {
+        self.make_segment(file_len, Room::Shared, self.config.bytes_max)
+    }
+
+    fn make_segment(&self, file_len: u64, room: Room, bytes_max: u64) -> Result<Arc<Segment>> {
+        if self.config.bytes_max != 0 && self.segments.file_bytes() + file_len > bytes_max {
+            return Err(Error::new(
+                Status::NoSpace,
+                format!("the store would take more than its max_size of {} bytes", self.config.bytes_max),
+            ));
+        }
+        let id = self.segment_id_next.fetch_add(1, Ordering::Relaxed);
+        let segment = Arc::new(Segment::create(self.storage.as_ref(), self.store_id, id, file_len, room)?);
+        match self.segments.insert(&segment, None) {
+            Ok(()) => Ok(segment),
+            Err(error) => {
+                let _ = self.storage.remove(&segment.name());
+                Err(error)
+            }
+        }
+    }
+
+    /// How sets store into a new segment.
+    pub(super) fn room(&self) -> Room {
+        if self.config.sync == SyncMode::Always { Room::Staged } else { Room::Shared }
+    }
+
+    fn room_written(&self) -> Room {
+        if self.config.sync == SyncMode::Always { Room::Written } else { Room::Shared }
+    }
+
+    /// Undoes `make_segment` for a segment that nothing refers to, and that the manifest does not name.
+    pub fn unmake_segment(&self, epochs: &Epochs, segment: &Arc<Segment>) {
+        self.segments.remove(epochs, segment);
+        // After a failed edit the manifest may name it all the same: then the file has to be there. What stays
+        // behind without need is swept on the next open (R7).
+        if self.failure().is_none() {
+            let _ = self.storage.remove(&segment.name());
+        }
+    }
+
+    /// Sees to it that there is a segment that is not sealed: for the next write, and for the expiry clock.
+    pub fn ensure_unsealed(&self, epochs: &Epochs) -> Result<()> {
+        if self.appender.lock().unsealed().is_some() {
+            return Ok(());
+        }
+        match self.prepare_ahead(epochs) {
+            // A full disk is met again, and reported, by the write that needs the room.
+            Err(error) if error.status() != Status::NoSpace => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Makes the next segment before it is needed, and the reserve. True if there was something to do.
+    pub fn prepare_ahead(&self, epochs: &Epochs) -> Result<bool> {
+        if self.check_writable().is_err() {
+            return Ok(false);
+        }
+        let (lacks_prepared, lacks_reserve, file_len, prepared_ms) = {
+            let appender = self.appender.lock();
+            let lacks_prepared = appender.prepared.is_empty();
+            (lacks_prepared, appender.reserve.is_none(), appender.segment_bytes_next, appender.prepared_ms)
+        };
+        let is_fast = file_len / self.storage.now_ms().saturating_sub(prepared_ms).max(1) > WRITTEN_BYTES_PER_MS_MAX;
+        if lacks_prepared {
+            // What is written in large pieces does not gain from blocks that were, and would be written twice.
+            let room = if is_fast { self.room() } else { self.room_written() };
+            let prepared = self.make_listed_segment(epochs, file_len, 0, room)?;
+            // Not in mode `always`: each page would count as changed, and the next sync would write them all.
+            if self.config.sync != SyncMode::Always {
+                prepared.map().populate(0..file_len as usize);
+            }
+            let now_ms = self.storage.now_ms();
+            let mut appender = self.appender.lock();
+            let elapsed_ms = now_ms.saturating_sub(appender.prepared_ms).max(1);
+            appender.prepared_ms = now_ms;
+            appender.segment_bytes_next = self.segment_bytes_after(file_len, elapsed_ms);
+            if appender.active.is_none() {
+                self.keep_clock_in(Some(&prepared));
+            }
+            appender.prepared.push_back(prepared);
+            return Ok(true);
+        }
+        if lacks_reserve {
+            let reserve_bytes = self.config.reserve_bytes();
+            let reserve = self.make_listed_segment(epochs, reserve_bytes, reserve_bytes, self.room())?;
+            let mut appender = self.appender.lock();
+            if appender.active.is_none() && appender.prepared.is_empty() {
+                self.keep_clock_in(Some(&reserve));
+            }
+            appender.reserve = Some(reserve);
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
+    /// Size of the segment after one of `file_len` bytes that was needed within `elapsed_ms`: as large as
+    /// the store and its pace ask for, so that a small store does not take much room (segments double at
+    /// most, and take a quarter of what is live or an eighth of a second of writing).
+    fn segment_bytes_after(&self, file_len: u64, elapsed_ms: u64) -> u64 {
+        let by_pace = file_len.saturating_mul(125) / elapsed_ms;
+        let wanted = (self.accounts.live_bytes() / 4).max(by_pace).min(file_len * 2);
+        wanted.clamp(self.config.segment_bytes_first, self.config.segment_bytes).next_multiple_of(4096)
+    }
+
+    /// Gives the reserve's room back to the file system, for a compaction that frees more. False if there
+    /// is none.
+    pub fn release_reserve(&self, epochs: &Epochs) -> Result<bool> {
+        let reserve = {
+            let mut appender = self.appender.lock();
+            let Some(reserve) = appender.reserve.take() else { return Ok(false) };
+            self.keep_clock_in(appender.active.iter().chain(&appender.prepared).next());
+            reserve
+        };
+        let clock_ms = reserve.clock_ms();
+        let committed = self.commit(&[
+            Change::Remove { id: reserve.id() },
+            Change::Advance { segment_id_next: 0, seqno_next: 0, clock_ms, tombstone_floor: 0 },
+        ]);
+        if let Err(error) = committed {
+            self.appender.lock().reserve.get_or_insert(reserve);
+            return Err(error);
+        }
+        self.retire_segment(epochs, &reserve);
+        Ok(true)
+    }
+}
