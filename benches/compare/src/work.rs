@@ -22,6 +22,9 @@ const LARGE_COUNT: u64 = 4_096;
 /// Disk use is looked at once more when an engine has had so long to clear up.
 const REST: Duration = Duration::from_secs(3);
 
+/// Hands out random numbers until a row is over.
+type Numbers<'a> = dyn FnMut() -> Option<u64> + 'a;
+
 /// One child's work on one engine.
 pub struct Child<'a> {
     pub engine: &'a str,
@@ -62,7 +65,7 @@ impl Child<'_> {
         threads: u64,
         numbers: u64,
         per_number: u64,
-        run: &(dyn Fn(&mut dyn FnMut() -> Option<u64>) + Sync),
+        run: &(dyn Fn(&mut Numbers) + Sync),
     ) {
         let (seed, time_max) = (mixed(self.round + 77), self.row_time_max);
         let done = AtomicU64::new(0);
