@@ -31,11 +31,21 @@ pub enum MapAccess {
     ReadWrite,
 }
 
+/// What the system is asked to put behind a map.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PageSize {
+    /// As usual. A sync writes the few KiB around what was stored.
+    Usual,
+    /// Huge pages, where file system and processor have them: half of the cost of random reads in a large store.
+    /// A sync writes up to two mebibytes around what was stored.
+    Huge,
+}
+
 /// What keeps mapped memory valid: dropped last.
 pub(super) trait Backing: Send + Sync {
     /// Has the system put pages behind `range`, ready for stores: then none of them waits for a
     /// page fault. Failing to is no error.
-    fn populate(&self, _range: Range<usize>) {}
+    fn populate(&self, _range: Range<usize>, _size: PageSize) {}
 
     /// Makes durable what lies in `range`, as [`super::File::sync`] does for all of the file.
     fn sync(&self, range: Range<usize>) -> io::Result<()>;
@@ -220,9 +230,9 @@ impl AppendMap {
 
     /// Has the system put memory behind `range` before it is needed. Takes about a microsecond a page, and each counts
     /// as changed.
-    pub fn populate(&self, range: Range<usize>) {
+    pub fn populate(&self, range: Range<usize>, size: PageSize) {
         debug_assert!(range.start <= range.end && range.end <= self.map.len);
-        self.map.backing.populate(range);
+        self.map.backing.populate(range, size);
     }
 
     /// Has the file see the published bytes of `range`, which matters in a staged map only.

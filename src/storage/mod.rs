@@ -25,7 +25,7 @@ mod thread;
 pub use disk::DiskStorage;
 pub use thread::{Moment, spawn};
 
-pub use map::{AppendMap, Claim, Map, MapAccess};
+pub use map::{AppendMap, Claim, Map, MapAccess, PageSize};
 pub use sim::SimulatedStorage;
 
 use std::io;

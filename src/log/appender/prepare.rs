@@ -10,11 +10,15 @@ use crate::epoch::Epochs;
 use crate::error::{Error, Result, Status};
 use crate::format::manifest::Change;
 use crate::options::SyncMode;
+use crate::storage::PageSize;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 /// Smallest segment that is tried when the disk is nearly full, bytes.
 const SEGMENT_BYTES_LAST_RESORT: u64 = 64 << 10;
+/// With shorter intervals, syncs that write a huge page for each few records would be the disk's main work.
+const HUGE_PAGES_INTERVAL_MIN: Duration = Duration::from_secs(1);
 /// In mode `always`, a segment is written with zeros ahead unless more than this is written to the log.
 const WRITTEN_BYTES_PER_MS_MAX: u64 = 64 << 10;
 
@@ -54,7 +58,10 @@ impl Log {
 
     /// Makes a segment file for compaction and gives it addresses; the manifest does not name it yet.
     pub fn make_output_segment(&self, file_len: u64) -> Result<Arc<Segment>> {
-        self.make_segment(file_len, Room::Shared, self.config.bytes_max)
+        let output = self.make_segment(file_len, Room::Shared, self.config.bytes_max)?;
+        // All of it is written and synced once, whatever the mode.
+        output.map().populate(0..file_len as usize, PageSize::Huge);
+        Ok(output)
     }
 
     fn make_segment(&self, file_len: u64, room: Room, bytes_max: u64) -> Result<Arc<Segment>> {
@@ -78,6 +85,14 @@ impl Log {
     /// How sets store into a new segment.
     pub(super) fn room(&self) -> Room {
         if self.config.sync == SyncMode::Always { Room::Staged } else { Room::Shared }
+    }
+
+    /// What sets store into outside of mode `always`.
+    fn page_size(&self) -> PageSize {
+        match self.config.sync {
+            SyncMode::Interval(interval) if interval < HUGE_PAGES_INTERVAL_MIN => PageSize::Usual,
+            _ => PageSize::Huge,
+        }
     }
 
     fn room_written(&self) -> Room {
@@ -123,7 +138,7 @@ impl Log {
             let prepared = self.make_listed_segment(epochs, file_len, 0, room)?;
             // Not in mode `always`: each page would count as changed, and the next sync would write them all.
             if self.config.sync != SyncMode::Always {
-                prepared.map().populate(0..file_len as usize);
+                prepared.map().populate(0..file_len as usize, self.page_size());
             }
             let now_ms = self.storage.now_ms();
             let mut appender = self.appender.lock();

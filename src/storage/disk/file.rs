@@ -8,7 +8,7 @@
 
 use super::staged::StagedPages;
 use super::{File, MapAccess, retry};
-use crate::storage::map::{Backing, Map};
+use crate::storage::map::{Backing, Map, PageSize};
 use memmap2::{MmapOptions, MmapRaw};
 use std::io;
 use std::ops::Range;
@@ -178,11 +178,22 @@ impl Backing for Pages {
         retry(|| unsafe { libc::msync(self.pages.as_mut_ptr().add(start).cast(), len, libc::MS_SYNC) }).map(drop)
     }
 
-    fn populate(&self, range: Range<usize>) {
+    fn populate(&self, range: Range<usize>, size: PageSize) {
         let (start, len) = whole_pages(&range, self.pages.len());
-        // SAFETY: pages of a live map of our own (`whole_pages`); the call changes no byte of them, and their
-        // blocks are reserved (ST3). Refused before Linux 5.14: then pages come one by one, as stores ask.
-        unsafe { libc::madvise(self.pages.as_mut_ptr().add(start).cast(), len, libc::MADV_POPULATE_WRITE) };
+        let advise = |advice| {
+            // SAFETY: pages of a live map of our own (`whole_pages`); no advice given here changes a byte of them, and
+            // their blocks are reserved (ST3).
+            unsafe { libc::madvise(self.pages.as_mut_ptr().add(start).cast(), len, advice) };
+        };
+        if size == PageSize::Huge {
+            advise(libc::MADV_HUGEPAGE);
+        }
+        // Refused before Linux 5.14: then pages come one by one, as stores ask.
+        advise(libc::MADV_POPULATE_WRITE);
+        if size == PageSize::Huge {
+            // The pages stay huge. Should they leave the cache, a read is not to bring back two mebibytes at a time.
+            advise(libc::MADV_NOHUGEPAGE);
+        }
     }
 
     fn fetch(&self, range: Range<usize>) -> io::Result<()> {
