@@ -274,6 +274,20 @@ impl Log {
         }
     }
 
+    /// Ends the active segment, if it holds anything, so that it can be sealed. False if that would have to wait
+    /// for another segment to be made.
+    pub fn end_active(&self, epochs: &Epochs) -> Result<bool> {
+        let mut appender = self.appender.lock();
+        if appender.active.as_ref().is_none_or(|active| active.map().tail() == SEGMENT_HEAD_LEN) {
+            return Ok(true);
+        }
+        if appender.prepared.is_empty() {
+            return Ok(false);
+        }
+        self.rotate(epochs, &mut appender, 0, Priority::Ordinary)?;
+        Ok(true)
+    }
+
     /// The changes that seal a segment of which everything is durable.
     pub fn seal_changes(&self, segment: &Segment) -> [Change; 2] {
         let (seqno_min, seqno_max) = (segment.seqno_min(), segment.seqno_max());

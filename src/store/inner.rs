@@ -10,6 +10,7 @@
 //!
 //! Locks, in this order: `compaction` → a stripe of the index → those of the log → `unsettled`.
 
+use super::open::{Opening, Tuning};
 use super::unsettled::Unsettled;
 use super::view::View;
 use super::{KEY_BYTES_MAX, TtlState};
@@ -41,6 +42,8 @@ pub(crate) struct Counters {
 /// An open store.
 pub(crate) struct Inner {
     pub(crate) options: Options,
+    pub(crate) tuning: Tuning,
+    pub(crate) opening: Opening,
     pub(crate) log: Log,
     pub(crate) index: Index,
     pub(crate) epochs: Arc<Epochs>,
@@ -51,6 +54,8 @@ pub(crate) struct Inner {
     pub(crate) pinned_views: Arc<AtomicU64>,
     /// Held by whoever compacts; the sweep that is under way.
     pub(crate) compaction: Mutex<Option<Sweep>>,
+    /// After a checkpoint that failed: no other before recovery would have so many bytes to replay.
+    pub(crate) checkpoint_put_off_bytes: AtomicU64,
     /// What the cleaner rests on.
     pub(crate) rest: Signal,
     /// Long work ends early.

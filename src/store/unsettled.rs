@@ -70,6 +70,11 @@ impl Unsettled {
         entry.filter(|entry| entry.is_incomplete || !is_durable).map(|entry| entry.previous)
     }
 
+    /// Whether there is one at a location like that.
+    pub fn any(&self, mut is_wanted: impl FnMut(Location) -> bool) -> bool {
+        self.entries.lock().keys().any(|location| is_wanted(*location))
+    }
+
     /// From now on readers have to look here for records of batches.
     pub fn open_batch(&self) {
         self.batch_count.fetch_add(1, Ordering::Release);

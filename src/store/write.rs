@@ -106,12 +106,12 @@ impl Inner {
         if let Some(version) = present
             && version.located.record.head.kind == Kind::Set
         {
-            accounts.record_dies(version.located.segment, &version.located.record.head);
+            accounts.record_dies(hash, version.located.segment, &version.located.record.head);
         }
         if kind == Kind::Set
             && let Some(new) = self.log.record(guard, written.location)
         {
-            accounts.record_lives(new.segment, &new.record.head);
+            accounts.record_lives(hash, new.segment, &new.record.head);
         }
     }
 
@@ -167,11 +167,11 @@ impl Inner {
         let set_at = |location| self.log.record(guard, location).filter(|it| it.record.head.kind == Kind::Set);
         for write in writes {
             if let Some(new) = set_at(write.written.location) {
-                accounts.record_dies(new.segment, &new.record.head);
+                accounts.record_dies(write.hash, new.segment, &new.record.head);
             }
             let previous = self.unsettled.shown_instead(write.written.location, false).flatten();
             if let Some(previous) = previous.and_then(set_at) {
-                accounts.record_lives(previous.segment, &previous.record.head);
+                accounts.record_lives(write.hash, previous.segment, &previous.record.head);
             }
         }
     }
