@@ -50,13 +50,13 @@ impl Drop for Scratch {
 impl Plan {
     /// Runs all of it and keeps what was measured; false if something could not be.
     pub fn run(&self) -> bool {
-        let begin = Instant::now();
+        let progress = Progress::new(self);
         let mut is_whole = true;
         for &keys in &self.keys {
             for part in &self.parts {
-                let part = self.part(part, keys, begin);
+                let part = self.part(part, keys, &progress);
                 part.save(&self.results);
-                eprintln!("[{:5} s] {}", begin.elapsed().as_secs(), part.path(&self.results).display());
+                eprintln!("{} {}", progress.says(), part.path(&self.results).display());
                 for what in &part.left_out {
                     eprintln!("LEFT OUT: {what}");
                     is_whole = false;
@@ -66,7 +66,7 @@ impl Plan {
         is_whole
     }
 
-    fn part(&self, name: &str, keys: u64, begin: Instant) -> Part {
+    fn part(&self, name: &str, keys: u64, progress: &Progress) -> Part {
         let engines: Vec<_> = self.engines.iter().filter(|engine| engine::has_part(engine, name)).collect();
         let mut part = Part {
             part: name.to_owned(),
@@ -87,16 +87,36 @@ impl Plan {
         }
         for round in 0..self.rounds {
             for (engine, _) in part.engines.clone() {
-                let elapsed = begin.elapsed().as_secs();
-                eprintln!("[{elapsed:5} s] {keys} keys, {name}, round {} of {}: {engine}", round + 1, self.rounds);
+                let so_far = progress.says();
+                eprintln!("{so_far} {keys} keys, {name}, round {} of {}: {engine}", round + 1, self.rounds);
                 let child = Setup { plan: self, engine: &engine, keys, round };
                 if let Err(why) = child.part(name, &mut part.measured) {
                     part.left_out.push(format!("{name} at {keys} keys, round {}: {why}", round + 1));
                 }
+                progress.done.fetch_add(1, Ordering::Relaxed);
             }
         }
         part.load[1] = load_average();
         part
+    }
+}
+
+/// How much of a run is done, counted in turns of one engine at one part.
+struct Progress {
+    begin: Instant,
+    done: AtomicU64,
+    all: u64,
+}
+
+impl Progress {
+    fn new(plan: &Plan) -> Self {
+        let has = |part: &String| plan.engines.iter().filter(|engine| engine::has_part(engine, part)).count() as u64;
+        let all = plan.rounds * plan.keys.len() as u64 * plan.parts.iter().map(has).sum::<u64>();
+        Self { begin: Instant::now(), done: AtomicU64::new(0), all }
+    }
+
+    fn says(&self) -> String {
+        format!("[{:4} s, {:3} of {}]", self.begin.elapsed().as_secs(), self.done.load(Ordering::Relaxed), self.all)
     }
 }
 
