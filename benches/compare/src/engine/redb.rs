@@ -12,13 +12,14 @@ const DURABLE_EVERY: u64 = 100_000;
 
 pub fn about() -> String {
     format!(
-        "redb {}; 4 GiB of cache, one transaction an operation; unsynced rows: Durability::None, every {DURABLE_EVERY}th Immediate so that room is used again (a kill loses what came after); durable rows: Durability::Immediate",
+        "redb {}; 4 GiB of cache, one transaction an operation; unsynced rows: Durability::None, every {DURABLE_EVERY}th Immediate so that room is used again (a kill loses what came after); durable rows and rows of opening: Durability::Immediate",
         locked_version("redb")
     )
 }
 
 pub struct Redb {
     db: Database,
+    /// Without a sync a commit does not survive the process either.
     is_durable: bool,
     commits: AtomicU64,
 }
@@ -26,7 +27,7 @@ pub struct Redb {
 impl Redb {
     pub fn open(directory: &Path, durability: Durability) -> Self {
         let db = Database::builder().set_cache_size(4 << 30).create(directory.join("pairs.redb")).unwrap();
-        let this = Self { db, is_durable: durability == Durability::Power, commits: AtomicU64::new(0) };
+        let this = Self { db, is_durable: durability != Durability::Unsynced, commits: AtomicU64::new(0) };
         this.write_as(redb::Durability::Immediate, |_| ());
         this
     }
