@@ -24,7 +24,7 @@ use super::entry::{
     DEPTH_MAX, EMPTY, GROUP_BITS, GROUP_COUNT, Location, Probe, STRIPE_BITS, WINDOW_BITS, location_of, stripe_of,
 };
 use super::layout::{LINE_WORDS, LINES_MAX, SPILLED, body_len, displaced, distances, line_at};
-use super::page::Page;
+use super::page::{Page, page_bytes};
 use super::page_box::PageBox;
 use super::table::{STRIPE_COUNT, Table, TableStripe};
 use super::{ImageSource, Index};
@@ -129,6 +129,10 @@ impl Index {
         }
         if !rest.is_empty() {
             return Err("a page of a stripe that does not exist");
+        }
+        // Later nobody could be told.
+        if !table.arena().reserve(pages.iter().map(|page| page_bytes(usize::from(page.lines_per_group)))) {
+            return Err("there is no memory for the index");
         }
         table.unloaded.begin(source, seed, pages);
         Ok(Index { table })
@@ -323,9 +327,6 @@ fn check_cover(pages: &[PageAt], stripe: usize) -> Result<(), &'static str> {
 
 /// The page, if every entry lies where it belongs, with the tags and flags that it calls for.
 fn decode_page(at: &PageAt, bytes: &[u8], arena: &Arc<Arena>) -> Result<PageBox, &'static str> {
-    if !arena.ensure_free(0) {
-        return Err("there is no memory for a page");
-    }
     let (page_head, rest) = bytes.split_at(PAGE_HEAD_BYTES);
     if page_head != at.page_head() {
         return Err("a page's head contradicts the page table");

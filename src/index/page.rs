@@ -485,7 +485,7 @@ pub(super) fn prefetch_line<T>(target: &T) {
     let _ = target;
 }
 
-const fn page_bytes(lines_per_group: usize) -> usize {
+pub(super) const fn page_bytes(lines_per_group: usize) -> usize {
     size_of::<Head>() + body_len(lines_per_group) * size_of::<Line>()
 }
 

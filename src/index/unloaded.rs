@@ -87,10 +87,13 @@ impl Unloaded {
         self.image.lock().clone()
     }
 
-    fn note_loaded(&self) {
-        if self.remaining.fetch_sub(1, Ordering::AcqRel) == 1 {
+    /// True for the last.
+    fn note_loaded(&self) -> bool {
+        let is_last = self.remaining.fetch_sub(1, Ordering::AcqRel) == 1;
+        if is_last {
             *self.image.lock() = None;
         }
+        is_last
     }
 }
 
@@ -178,7 +181,9 @@ impl TableStripe<'_> {
         let count = page.lines_used() + page.spill_used();
         self.add_to_count(count as i64 - at.entry_count() as i64);
         self.fill(at.prefix, page);
-        self.table.unloaded.note_loaded();
+        if self.table.unloaded.note_loaded() {
+            self.table.arena().end_reserve();
+        }
     }
 
     /// Finds all pages of the stripe again that are not loaded.

@@ -33,8 +33,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 /// Counts since the store was opened.
 #[derive(Default)]
 pub(crate) struct Counters {
-    pub(crate) sets: AtomicU64,
-    pub(crate) dels: AtomicU64,
     pub(crate) compactions: AtomicU64,
     pub(crate) compacted_bytes: AtomicU64,
 }
@@ -352,6 +350,7 @@ impl Inner {
     pub(crate) fn stats(&self) -> Stats {
         let segments = self.log.segments().all();
         let accounts = self.log.accounts();
+        let appended = self.log.append_counts();
         Stats {
             keys: self.len(),
             live_bytes: accounts.live_bytes(),
@@ -363,8 +362,8 @@ impl Inner {
             pinned_views: self.pinned_views.load(Ordering::Relaxed),
             gets: self.epochs.gets(),
             hits: self.epochs.hits(),
-            sets: self.counters.sets.load(Ordering::Relaxed),
-            dels: self.counters.dels.load(Ordering::Relaxed),
+            sets: appended.sets,
+            dels: appended.tombstones,
             expired: accounts.expired_count(),
             syncs: self.log.sync_count(),
             compactions: self.counters.compactions.load(Ordering::Relaxed),
