@@ -1,7 +1,7 @@
 //! The goals: in each row, so many times the rate of another engine in the same run, or a limit.
 
 use crate::engine::PERSISTENT_PEERS;
-use crate::results::Results;
+use crate::results::{Part, Results, median};
 use std::fmt::Write;
 
 /// Whom a rate is compared with.
@@ -141,10 +141,40 @@ pub fn table(out: &mut String, results: &Results) {
     let _ = write!(out, "\n{reached} reached, {missed} not.\n\n");
 }
 
+/// Go's goals, of its own part: what each is, what there is of it, and whether that is enough.
+pub fn of_go(part: &Part) -> Vec<(String, String, bool)> {
+    let middle = |name: &str, row: &str| {
+        median(part.measured.iter().filter(|m| m.engine == name && m.row == row).map(|m| m.value).collect())
+    };
+    let mut goals = Vec::new();
+    let mut count = |row: &str, most: f64| {
+        if let Some(value) = middle("larder", row) {
+            goals.push((format!("{row}: at most {most}"), format!("{value:.3}"), value < most + 0.01));
+        }
+    };
+    count("GetInto, allocations per call", 0.0);
+    count("GetInto, cgo calls per call", 1.0);
+    let mut times = |row: &str, peer: &str, peer_row: &str, ratio: f64, whom: String| {
+        if let (Some(ours), Some(theirs)) = (middle("larder", row), middle(peer, peer_row)) {
+            goals.push((format!("{row}: {ratio} × {whom}"), format!("{:.2} ×", ours / theirs), ours / theirs >= ratio));
+        }
+    };
+    for row in GO_ROWS {
+        for (peer, _) in part.engines.iter().filter(|(name, _)| name != "larder") {
+            times(row, peer, row, 2.0, peer.clone());
+        }
+    }
+    times("GetMany of 32, keys", "larder", "GetInto", 5.0, "its own GetInto".into());
+    goals
+}
+
+const GO_ROWS: [&str; 6] =
+    ["Set, new keys", "GetInto", "Get", "GetMany of 32, keys", "Set, overwriting", "Batch of 32, keys"];
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::results::{Measured, Part};
+    use crate::results::Measured;
 
     fn results(figures: &[(&str, &str, f64)]) -> Results {
         let measured = figures.iter().map(|(engine, row, value)| Measured {
@@ -176,6 +206,18 @@ mod tests {
             assert_eq!(Times(8.0, Of("lmdb")).reached(&results, "load", 1_000).map(|(_, yes)| yes), Some(is_reached));
             assert_eq!(Times(8.0, Of("map")).reached(&results, "load", 1_000), None);
         }
+    }
+
+    #[test]
+    fn goals_of_go_are_counts_and_ratios() {
+        let rows =
+            [("larder", "GetInto", 1_000.0), ("bbolt", "GetInto", 600.0), ("larder", "GetMany of 32, keys", 5_000.0)];
+        let counts = [("larder", "GetInto, allocations per call", 0.0), ("larder", "GetInto, cgo calls per call", 2.0)];
+        let mut part = results(&[rows.as_slice(), counts.as_slice()].concat()).parts.remove(0);
+        part.engines = vec![("larder".into(), String::new()), ("bbolt".into(), String::new())];
+        let reached: Vec<_> = of_go(&part).into_iter().map(|(_, what, is_reached)| (what, is_reached)).collect();
+        let expected = [("0.000", true), ("2.000", false), ("1.67 ×", false), ("5.00 ×", true)];
+        assert_eq!(reached, expected.map(|(what, is_reached)| (what.to_owned(), is_reached)));
     }
 
     #[test]

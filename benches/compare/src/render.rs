@@ -274,6 +274,11 @@ fn go(out: &mut String, results: &Results) {
             };
             let _ = writeln!(out, "| {row} | {} |", names.iter().map(cell).collect::<Vec<_>>().join(" | "));
         }
+        out.push_str("\n| goal | reached? |\n|---|---|\n");
+        for (goal, what, is_reached) in goals::of_go(part) {
+            let what = if is_reached { format!("{what}, reached") } else { format!("**{what}, not reached**") };
+            let _ = writeln!(out, "| {goal} | {what} |");
+        }
         out.push('\n');
     }
 }
