@@ -267,7 +267,9 @@ fn go(out: &mut String, results: &Results) {
             let ours = middle("larder", row);
             let cell = |name: &&str| match (middle(name, row), ours) {
                 (None, _) => String::new(),
-                (Some(value), Some(ours)) if *name != "larder" && ours > 0.0 && value > 0.0 => {
+                (Some(value), Some(ours))
+                    if *name != "larder" && !row.ends_with("per call") && ours > 0.0 && value > 0.0 =>
+                {
                     format!("{} ({:.2})", figure(row, value), better(row, ours, value))
                 }
                 (Some(value), _) => format!("**{}**", figure(row, value)),
