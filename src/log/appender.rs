@@ -255,7 +255,11 @@ impl Log {
             None => {
                 let file_len = appender.segment_bytes_next.max(wanted.next_multiple_of(4096));
                 match self.make_listed_segment(epochs, file_len, wanted, self.room()) {
-                    Ok(segment) => segment,
+                    Ok(segment) => {
+                        // Sets are ahead of the background: from larger segments they have to wait less often.
+                        self.note_made(appender, file_len);
+                        segment
+                    }
                     Err(error) => {
                         let is_last_room = error.status() == Status::NoSpace && priority == Priority::Reclaiming;
                         let reserve = appender.reserve.take_if(|reserve| is_last_room && reserve.file_len() >= wanted);
@@ -275,6 +279,7 @@ impl Log {
         self.keep_clock_in(Some(&next));
         appender.active = Some(next);
         self.work.notify();
+        self.seal_work.notify();
         Ok(())
     }
 

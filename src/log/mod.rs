@@ -157,15 +157,17 @@ pub struct Log {
     segment_id_next: AtomicU64,
     segments: Segments,
     accounts: Accounts,
-    /// Set when there is something to prepare or to seal.
+    /// Set when there is something to prepare.
     work: Signal,
+    /// Set when there is something to seal.
+    seal_work: Signal,
     /// Whether sets have to wait for space to be reclaimed, and the end of that.
     is_crowded: AtomicBool,
     room: Signal,
     appender: Mutex<Appender>,
     /// Where the expiry clock is noted. Held for a few instructions, by readers too.
     clock_segment: Mutex<Option<Arc<Segment>>>,
-    /// Held while a segment is sealed: the keeper, a compaction and a close may all want to.
+    /// Held while a segment is sealed: the sealer, a checkpoint, a compaction and a close may all want to.
     sealing: Mutex<()>,
     manifest: Mutex<Manifest>,
     sync: GroupSync,
@@ -194,6 +196,7 @@ impl Log {
             manifest: Mutex::new(manifest),
             sync: GroupSync::new(seqno_next - 1),
             work: Signal::default(),
+            seal_work: Signal::default(),
             is_crowded: AtomicBool::new(false),
             room: Signal::default(),
             failure: Arc::default(),
@@ -223,9 +226,14 @@ impl Log {
         &self.accounts
     }
 
-    /// Set when there is something to prepare or to seal.
+    /// Set when there is something to prepare.
     pub fn work(&self) -> &Signal {
         &self.work
+    }
+
+    /// Set when there is something to seal.
+    pub fn seal_work(&self) -> &Signal {
+        &self.seal_work
     }
 
     /// Says whether the store takes more space than it may, so that sets give compaction time.

@@ -1,8 +1,8 @@
 //! What a store does by itself: prepare segments and seal them, sync at intervals, expire, compact, load what of the
 //! index is in a checkpoint only, and make the next one (`periodic`).
 //!
-//! Two threads: the *keeper*, on whose promptness sets depend, and the *cleaner*, whose work can
-//! wait. Each is a loop around one step, and tests call the steps themselves.
+//! Three threads: the *keeper*, on whose promptness sets depend, the *sealer*, which mostly waits for the disk, and
+//! the *cleaner*, whose work can wait. Each is a loop around one step, and tests call the steps themselves.
 //!
 //! Invariants:
 //!   B1. No thread outlives `Store::close`.
@@ -44,15 +44,19 @@ impl Inner {
         self.contained(|| {
             // A full disk is met again, and reported, by the write that needs the room.
             while self.log.prepare_ahead(&self.epochs).unwrap_or(false) {}
-            if is_sync_due {
-                self.log.sync_all()?;
-            }
+            if is_sync_due { self.log.sync_all() } else { Ok(()) }
+        });
+        self.judge_space();
+    }
+
+    /// One step of the sealer.
+    pub(super) fn seal(&self) {
+        self.contained(|| {
             while self.log.seal_next()? {
                 self.judge_space();
             }
             Ok(())
         });
-        self.judge_space();
     }
 
     /// Slows sets down while the store takes more space than it may and compaction could change that.

@@ -327,6 +327,7 @@ impl Store {
     pub fn step_background_with(&self, rest: &mut dyn FnMut()) -> Result<bool> {
         let store = self.shared.enter_long()?;
         store.keep(false);
+        store.seal();
         Ok(store.clean(&mut |_| rest()))
     }
 }

@@ -242,16 +242,28 @@ fn start(inner: &Arc<Inner>) -> Result<Vec<thread::JoinHandle<()>>> {
         let inner = Arc::clone(inner);
         storage::spawn(name, move || run(&inner)).map_err(|source| Error::from_io("start a background thread", &source))
     };
-    let keeper = spawn("larder-keeper", run_keeper)?;
-    match spawn("larder-cleaner", run_cleaner) {
-        Ok(cleaner) => Ok(vec![keeper, cleaner]),
-        Err(error) => {
-            inner.is_closing.store(true, Ordering::Release);
-            inner.log.work().notify();
-            let _ = keeper.join();
-            Err(error)
+    let mut threads = Vec::new();
+    let runs: [(&str, fn(&Inner)); 3] =
+        [("larder-keeper", run_keeper), ("larder-sealer", run_sealer), ("larder-cleaner", run_cleaner)];
+    for (name, run) in runs {
+        match spawn(name, run) {
+            Ok(thread) => threads.push(thread),
+            Err(error) => {
+                end_background(inner);
+                threads.into_iter().for_each(|thread| drop(thread.join()));
+                return Err(error);
+            }
         }
     }
+    Ok(threads)
+}
+
+/// Has the background's threads end with the step that they are at.
+fn end_background(inner: &Inner) {
+    inner.is_closing.store(true, Ordering::Release);
+    inner.log.work().notify();
+    inner.log.seal_work().notify();
+    inner.rest.notify();
 }
 
 fn run_keeper(inner: &Inner) {
@@ -265,6 +277,13 @@ fn run_keeper(inner: &Inner) {
             synced_at = Moment::now();
         }
         inner.keep(is_sync_due);
+    }
+}
+
+fn run_sealer(inner: &Inner) {
+    while !inner.is_closing.load(Ordering::Acquire) {
+        inner.log.seal_work().wait(background::TICK);
+        inner.seal();
     }
 }
 
@@ -287,9 +306,7 @@ impl Shared {
     pub(super) fn close(&self) -> Result<()> {
         {
             let inner = self.enter()?;
-            inner.is_closing.store(true, Ordering::Release);
-            inner.log.work().notify();
-            inner.rest.notify();
+            end_background(&inner);
         }
         let threads = std::mem::take(&mut *self.threads.lock());
         for thread in threads {

@@ -6,6 +6,7 @@
 
 use super::super::segment::Room;
 use super::super::{Log, Segment};
+use super::Appender;
 use crate::epoch::Epochs;
 use crate::error::{Error, Result, Status};
 use crate::format::manifest::Change;
@@ -136,19 +137,20 @@ impl Log {
             // What is written in large pieces does not gain from blocks that were, and would be written twice.
             let room = if is_fast { self.room() } else { self.room_written() };
             let prepared = self.make_listed_segment(epochs, file_len, 0, room)?;
-            // Not in mode `always`: each page would count as changed, and the next sync would write them all.
+            {
+                let mut appender = self.appender.lock();
+                self.note_made(&mut appender, file_len);
+                if appender.active.is_none() {
+                    self.keep_clock_in(Some(&prepared));
+                }
+                appender.prepared.push_back(Arc::clone(&prepared));
+            }
+            // Sets that need the segment meanwhile meet a few pages that are not there yet, which takes them less
+            // time than to make one. Not in mode `always`: each page would count as changed, and the next sync
+            // would write them all.
             if self.config.sync != SyncMode::Always {
                 prepared.map().populate(0..file_len as usize, self.page_size());
             }
-            let now_ms = self.storage.now_ms();
-            let mut appender = self.appender.lock();
-            let elapsed_ms = now_ms.saturating_sub(appender.prepared_ms).max(1);
-            appender.prepared_ms = now_ms;
-            appender.segment_bytes_next = self.segment_bytes_after(file_len, elapsed_ms);
-            if appender.active.is_none() {
-                self.keep_clock_in(Some(&prepared));
-            }
-            appender.prepared.push_back(prepared);
             return Ok(true);
         }
         if lacks_reserve {
@@ -164,13 +166,17 @@ impl Log {
         Ok(false)
     }
 
-    /// Size of the segment after one of `file_len` bytes that was needed within `elapsed_ms`: as large as
-    /// the store and its pace ask for, so that a small store does not take much room (segments double at
-    /// most, and take a quarter of what is live or an eighth of a second of writing).
-    fn segment_bytes_after(&self, file_len: u64, elapsed_ms: u64) -> u64 {
+    /// Decides the size of the segment after one of `file_len` bytes: as large as the store and its pace ask
+    /// for, so that a small store does not take much room (segments grow fourfold at most, and take a quarter
+    /// of what is live or an eighth of a second of writing).
+    pub(super) fn note_made(&self, appender: &mut Appender, file_len: u64) {
+        let now_ms = self.storage.now_ms();
+        let elapsed_ms = now_ms.saturating_sub(appender.prepared_ms).max(1);
         let by_pace = file_len.saturating_mul(125) / elapsed_ms;
-        let wanted = (self.accounts.live_bytes() / 4).max(by_pace).min(file_len * 2);
-        wanted.clamp(self.config.segment_bytes_first, self.config.segment_bytes).next_multiple_of(4096)
+        let wanted = (self.accounts.live_bytes() / 4).max(by_pace).min(file_len.saturating_mul(4));
+        let wanted = wanted.clamp(self.config.segment_bytes_first, self.config.segment_bytes);
+        appender.prepared_ms = now_ms;
+        appender.segment_bytes_next = wanted.next_multiple_of(4096);
     }
 
     /// Gives the reserve's room back to the file system, for a compaction that frees more. False if there
