@@ -243,9 +243,10 @@ fn start(inner: &Arc<Inner>) -> Result<Vec<thread::JoinHandle<()>>> {
         storage::spawn(name, move || run(&inner)).map_err(|source| Error::from_io("start a background thread", &source))
     };
     let mut threads = Vec::new();
-    let runs: [(&str, fn(&Inner)); 3] =
-        [("larder-keeper", run_keeper), ("larder-sealer", run_sealer), ("larder-cleaner", run_cleaner)];
-    for (name, run) in runs {
+    type Run = fn(&Inner);
+    for (name, run) in
+        [("larder-keeper", run_keeper as Run), ("larder-sealer", run_sealer), ("larder-cleaner", run_cleaner)]
+    {
         match spawn(name, run) {
             Ok(thread) => threads.push(thread),
             Err(error) => {
