@@ -16,7 +16,7 @@ CXX ?= c++
 # make's own default is "cc" already; named here because the examples and tests build with it.
 CC ?= cc
 
-VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | sed -n 1p)
 ABI_VERSION := $(shell sed -n 's/^.define LARDER_ABI_VERSION \([0-9]*\).*/\1/p' include/larder.h)
 CARGO_TARGET_DIR ?= target
 LIB_DIR := $(CARGO_TARGET_DIR)/release
