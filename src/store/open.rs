@@ -234,13 +234,16 @@ impl Store {
     }
 }
 
+/// What a thread of the background does until the store is closed.
+type Run = fn(&Inner);
+
 fn start(inner: &Arc<Inner>) -> Result<Vec<thread::JoinHandle<()>>> {
-    let spawn = |name: &str, run: fn(&Inner)| {
+    let spawn = |name: &str, run: Run| {
         let inner = Arc::clone(inner);
         storage::spawn(name, move || run(&inner)).map_err(|source| Error::from_io("start a background thread", &source))
     };
     let mut threads = Vec::new();
-    let runs: [(&str, fn(&Inner)); 3] =
+    let runs: [(&str, Run); 3] =
         [("larder-keeper", run_keeper), ("larder-sealer", run_sealer), ("larder-cleaner", run_cleaner)];
     for (name, run) in runs {
         match spawn(name, run) {
