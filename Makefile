@@ -22,14 +22,6 @@ CARGO_TARGET_DIR ?= target
 LIB_DIR := $(CARGO_TARGET_DIR)/release
 BUILD_DIR := build
 
-# Where `make install` puts things; DESTDIR goes in front, as packagers expect.
-PREFIX ?= /usr/local
-LIBDIR ?= $(PREFIX)/lib
-INCLUDEDIR ?= $(PREFIX)/include
-
-# What a program that links liblarder.a needs besides. The C tests link with exactly this.
-STATIC_LIBS := -lpthread -ldl -lm
-
 # A directory for `make demo`: every file below it is stored. By default this repository.
 DIR ?= .
 
@@ -41,9 +33,9 @@ MIRI_TESTS ?= epoch::tests storage::sim hashes_at_both_ends several_stripes_are 
 
 go_modules := $(patsubst %/go.mod,%,$(wildcard bindings/*/go.mod examples/*/go.mod tests/*/go.mod benches/*/*/go.mod))
 
-TEST_PARTS := harness-test lint rust-test c-test c-static-libs c-test-asan kernel-test fuzz-replay c-examples vectors go-test go-vendor-test cpp-test python-test node-test java-test install-test demo c-test-valgrind models miri
+TEST_PARTS := harness-test lint rust-test mutants-named c-test c-static-libs c-test-asan kernel-test fuzz-replay c-examples vectors go-test go-vendor-test cpp-test python-test node-test java-test install-test kept-test deb-test reference-test docs-test demo c-test-valgrind models miri
 
-.PHONY: help build demo test measure harness-test lint rust-test go-test go-vendor-test install-test bench models miri header pc install clean
+.PHONY: help build demo test measure harness-test lint rust-test go-test go-vendor-test bench models miri header clean
 .PHONY: need-rust need-go need-cc
 
 help:
@@ -107,45 +99,11 @@ bench: need-rust need-go need-cc ## rates next to a hash map, in Rust, C, Go and
 models: need-rust ## every interleaving of a few threads in the index and the epochs, under loom
 	RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=$(abspath $(CARGO_TARGET_DIR))/loom $(CARGO) test --release --locked --lib models
 
-header: need-rust ## write include/larder.h and larder.api.json anew from src/ffi (tests compare them)
+header: need-rust ## write include/larder.h anew from src/ffi, and all that is made from it (tests compare them)
 	LARDER_BLESS=1 $(CARGO) test --locked --test abi -- header library api
 	cp include/larder.h bindings/go/larder.h
-
-pc: $(BUILD_DIR)/larder.pc ## build/larder.pc, for pkg-config from this tree
-	@:
-
-# Names the tree relative to the file's own place, so that the tree can be moved.
-$(BUILD_DIR)/larder.pc: larder.pc.in Cargo.toml Makefile
-	@mkdir -p $(BUILD_DIR)
-	@sed -e 's|@prefix@|$${pcfiledir}/..|' -e 's|@libdir@|$(patsubst $(CURDIR)/%,$${prefix}/%,$(abspath $(LIB_DIR)))|' -e 's|@includedir@|$${prefix}/include|' \
-	  -e 's|@version@|$(VERSION)|' -e 's|@static_libs@|$(STATIC_LIBS)|' $< > $@
-
-install: build ## libraries, headers and larder.pc, below PREFIX (default /usr/local)
-	install -d "$(DESTDIR)$(LIBDIR)/pkgconfig" "$(DESTDIR)$(INCLUDEDIR)"
-	install -m 755 $(LIB_DIR)/liblarder.so "$(DESTDIR)$(LIBDIR)/liblarder.so.$(VERSION)"
-	ln -sf liblarder.so.$(VERSION) "$(DESTDIR)$(LIBDIR)/liblarder.so.$(ABI_VERSION)"
-	ln -sf liblarder.so.$(ABI_VERSION) "$(DESTDIR)$(LIBDIR)/liblarder.so"
-	install -m 644 $(LIB_DIR)/liblarder.a "$(DESTDIR)$(LIBDIR)/"
-	install -m 644 include/larder.h include/larder.api.json $(wildcard bindings/c/*.h bindings/cpp/*.hpp) "$(DESTDIR)$(INCLUDEDIR)/"
-	sed -e 's|@prefix@|$(PREFIX)|' -e 's|@libdir@|$(LIBDIR)|' -e 's|@includedir@|$(INCLUDEDIR)|' \
-	  -e 's|@version@|$(VERSION)|' -e 's|@static_libs@|$(STATIC_LIBS)|' larder.pc.in > "$(DESTDIR)$(LIBDIR)/pkgconfig/larder.pc"
-
-# What a packager does: install, then build with nothing but pkg-config. Go takes the same way.
-install-test: need-cc build ## install below build/prefix, build and run hello.c with pkg-config alone, shared and static
-	@if ! command -v pkg-config >/dev/null; then \
-	  echo "SKIP: install-test: pkg-config is not installed (apt-get install pkg-config)"; exit $${LARDER_FORBID_SKIP:-0}; fi; \
-	set -e; prefix=$(CURDIR)/$(BUILD_DIR)/prefix; rm -rf $$prefix; scratch=$$(mktemp -d); trap 'rm -rf $$scratch' EXIT; \
-	$(MAKE) --no-print-directory --silent install PREFIX=$$prefix; \
-	export PKG_CONFIG_PATH=$$prefix/lib/pkgconfig; \
-	[ "$$(pkg-config --modversion larder)" = $(VERSION) ]; \
-	$(CC) examples/c/hello.c $$(pkg-config --cflags --libs larder) -o $$scratch/shared; \
-	(cd $$scratch && LD_LIBRARY_PATH=$$prefix/lib ./shared); \
-	rm $$prefix/lib/liblarder.so*; \
-	$(CC) examples/c/hello.c $$(pkg-config --static --cflags --libs larder) -o $$scratch/static; \
-	(cd $$scratch && ./static); \
-	PKG_CONFIG_PATH=$(CURDIR)/$(BUILD_DIR) $(CC) examples/c/hello.c $$(PKG_CONFIG_PATH=$(CURDIR)/$(BUILD_DIR) pkg-config --cflags --libs larder) \
-	  -Wl,-rpath,$(abspath $(LIB_DIR)) -o $$scratch/tree; \
-	(cd $$scratch && ./tree)
+	@$(MAKE) --no-print-directory reference
+	LARDER_BLESS=1 $(PYTHON) tests/kept/check.py statuses
 
 clean: ## everything that was built
 	$(CARGO) clean
@@ -161,5 +119,5 @@ need-go:
 need-cc:
 	@command -v $(CC) >/dev/null || { echo "$(CC) is missing: install a C compiler (apt-get install gcc)"; exit 1; }
 
-# Targets of other parts of the tree: the C tests, the bindings and, where they are there, benchmarks, torture and fuzzing.
-include $(sort $(wildcard tests/*/rules.mk bindings/*/rules.mk bench/rules.mk benches/rules.mk torture/rules.mk fuzz/rules.mk))
+# Targets of other parts of the tree: installing, the C tests, the bindings and, where they are there, benchmarks, torture and fuzzing.
+include packaging/rules.mk $(sort $(wildcard tests/*/rules.mk bindings/*/rules.mk bench/rules.mk benches/rules.mk torture/rules.mk fuzz/rules.mk))

@@ -25,9 +25,10 @@ use crate::format::KeyHasher;
 use crate::format::manifest::Change;
 use crate::format::record::{self, Head, Kind, Record};
 use crate::format::segment::HEAD_LEN;
-use crate::index::Index;
+use crate::index::{Index, Location, Stripe};
 use crate::log::scanner::Scanner;
 use crate::log::{Log, Segment};
+use crate::rules::{self, Rule};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -96,7 +97,10 @@ impl<'a> Survivor<'a> {
 /// The head of a survivor's copy.
 fn copied_head(head: &Head, fate: Fate) -> Head {
     match fate {
-        Fate::Live => Head { is_in_batch: false, ..*head },
+        Fate::Live => {
+            let expires_at_ms = if rules::holds(Rule::CopiesKeepExpiry) { head.expires_at_ms } else { 0 };
+            Head { is_in_batch: false, expires_at_ms, ..*head }
+        }
         Fate::Expires | Fate::Guard => {
             Head { kind: Kind::Tombstone, is_in_batch: false, value_len: 0, expires_at_ms: 0, ..*head }
         }
@@ -180,6 +184,11 @@ impl<'a> Compactor<'a> {
             Some(output) => self.switch(&survivors, output)?,
             None => Vec::new(),
         };
+        if !rules::holds(Rule::UnlinkAfterEdit) {
+            for input in inputs {
+                let _ = self.log.storage().remove(&input.name());
+            }
+        }
         if let Err(error) = self.commit(inputs, output, sweep) {
             if let Some(output) = output {
                 self.undo(&survivors, &switched, output)?;
@@ -211,8 +220,8 @@ impl<'a> Compactor<'a> {
             let is_here = |candidate| candidate == location;
             // A writer appends first and changes the index after, with the stripe locked all the while: only
             // who has the lock can tell a dead record from one that is about to live.
-            let is_present =
-                self.index.find(&guard, hash, is_here).is_some() || self.index.lock(hash).find(hash, is_here).is_some();
+            let is_present = self.index.find(&guard, hash, is_here).is_some()
+                || (rules::holds(Rule::JudgeLocks) && self.index.lock(hash).find(hash, is_here).is_some());
             let is_over = head.kind == Kind::Tombstone || head.is_expired(self.now_ms);
             let fate = match (is_present, is_over) {
                 (true, false) => Some(Fate::Live),
@@ -220,7 +229,11 @@ impl<'a> Compactor<'a> {
                 (false, true) if head.seqno > floor && !self.is_superseded(&guard, hash, key) => Some(Fate::Guard),
                 (false, _) => None,
             };
-            if let Some(fate) = fate {
+            let is_kept = match head.kind {
+                Kind::Tombstone => rules::holds(Rule::TombstonesGuard),
+                _ => rules::holds(Rule::ExpiredGuard),
+            };
+            if let Some(fate) = fate.filter(|fate| *fate == Fate::Live || is_kept) {
                 survivors.push(Survivor { segment: input, offset: found.offset, hash, fate });
             }
             looked_at += head.record_len();
@@ -296,7 +309,7 @@ impl<'a> Compactor<'a> {
             offset += copied.record_len();
             let mut stripe = self.index.lock(survivor.hash);
             switched.push(match survivor.fate {
-                Fate::Live if stripe.replace(survivor.hash, source, target) => {
+                Fate::Live if replace_seen(&mut stripe, survivor.hash, source, target) => {
                     accounts.record_dies(survivor.hash, survivor.segment, &head);
                     accounts.record_lives(survivor.hash, output, &copied);
                     true
@@ -318,7 +331,9 @@ impl<'a> Compactor<'a> {
     fn commit(&self, inputs: &[Arc<Segment>], output: Option<&Arc<Segment>>, sweep: Option<&mut Sweep>) -> Result<()> {
         // CO4: newer versions that made records dead reach the disk before the old ones leave it. It also
         // settles every write whose readers may still be shown a record of the inputs.
-        self.log.sync_all()?;
+        if rules::holds(Rule::LogSyncedFirst) {
+            self.log.sync_all()?;
+        }
         let mut changes = Vec::new();
         if let Some(output) = output {
             changes.push(Change::Add { id: output.id(), file_len: output.file_len() });
@@ -347,6 +362,7 @@ impl<'a> Compactor<'a> {
     fn undo(&self, survivors: &[Survivor<'_>], switched: &[bool], output: &Arc<Segment>) -> Result<()> {
         let (segments, accounts) = (self.log.segments(), self.log.accounts());
         let mut offset = HEAD_LEN as u64;
+        let mut is_overwritten = false;
         for (survivor, was_switched) in survivors.iter().zip(switched) {
             let head = survivor.record()?.head;
             let copied = copied_head(&head, survivor.fate);
@@ -359,10 +375,17 @@ impl<'a> Compactor<'a> {
                 if stripe.replace(survivor.hash, target, source) {
                     accounts.record_dies(survivor.hash, output, &copied);
                     accounts.record_lives(survivor.hash, survivor.segment, &head);
+                } else {
+                    is_overwritten = true;
                 }
             }
         }
-        self.log.unmake_segment(self.epochs, output);
+        // Whoever wrote meanwhile has a copy as the version before its own, which readers are shown until that write is
+        // durable: for ever, if it cannot be. Then the copies stay until the store is closed.
+        let is_shown = is_overwritten && rules::holds(Rule::CopyKeptForReaders) && self.log.sync_all().is_err();
+        if !is_shown {
+            self.log.unmake_segment(self.epochs, output);
+        }
         Ok(())
     }
 
@@ -392,13 +415,19 @@ impl<'a> Compactor<'a> {
 impl Sweep {
     /// The change that ends the sweep, once nothing is pending.
     fn floor_change(&self) -> Option<Change> {
-        self.pending.is_empty().then_some(Change::Advance {
+        (self.pending.is_empty() && rules::holds(Rule::FloorRises)).then_some(Change::Advance {
             segment_id_next: 0,
             seqno_next: 0,
             clock_ms: 0,
             tombstone_floor: self.seqno,
         })
     }
+}
+
+/// Points the entry that leads to `source` at `target`: that one and no other (R4).
+fn replace_seen(stripe: &mut Stripe<'_>, hash: u64, source: Location, target: Location) -> bool {
+    let seen = if rules::holds(Rule::SwitchCompares) { Some(source) } else { stripe.find(hash, |_| true) };
+    seen.is_some_and(|seen| stripe.replace(hash, seen, target))
 }
 
 /// A damaged segment is left alone from now on: its other keys stay readable, and copying it would have to

@@ -16,6 +16,7 @@ use crate::index::Index;
 use crate::log::scanner::Scanner;
 use crate::log::{Log, Segment};
 use crate::options::SyncMode;
+use crate::rules::{self, Rule};
 use crate::storage::Storage;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -52,7 +53,7 @@ impl Clock {
 
     /// Tells the log how far the clock has come, because somebody was told that a key's time is over.
     pub fn note(&self, log: &Log, now_ms: u64) {
-        if self.noted_ms.fetch_max(now_ms, Ordering::Relaxed) < now_ms {
+        if rules::holds(Rule::ClockNoted) && self.noted_ms.fetch_max(now_ms, Ordering::Relaxed) < now_ms {
             log.note_clock(now_ms);
         }
     }
@@ -91,7 +92,8 @@ pub fn sweep(log: &Log, index: &Index, hasher: KeyHasher, segment: &Segment, now
         let hash = hasher.hash(found.record.key());
         let location = log.segments().location(segment, found.offset);
         let mut stripe = index.lock(hash);
-        if stripe.remove(hash, location) {
+        let seen = if rules::holds(Rule::SweepCompares) { Some(location) } else { stripe.find(hash, |_| true) };
+        if seen.is_some_and(|seen| stripe.remove(hash, seen)) {
             log.accounts().record_expires(hash, segment, &head);
             count += 1;
         }

@@ -21,7 +21,10 @@ pub mod epoch;
 pub mod format;
 #[doc(hidden)]
 pub mod index;
+#[doc(hidden)]
+pub mod rules;
 mod slots;
+mod sort;
 pub mod storage;
 mod sync;
 
@@ -31,11 +34,15 @@ mod checkpoint;
 mod compaction;
 mod expiry;
 mod recovery;
+mod salvage;
 
 mod cursor;
 pub mod store;
 
 pub use error::{Error, Result, Status};
 pub use options::{CompactionMode, Options, SyncMode, VerifyReads};
+#[doc(hidden)]
+pub use salvage::salvage_in;
+pub use salvage::{Loss, SalvageReport, salvage};
 pub use stats::Stats;
 pub use store::Store;

@@ -28,6 +28,8 @@ use crate::index::Index;
 use crate::log::scanner::Scanner;
 use crate::log::segments::{slot_count, slot_limit};
 use crate::log::{Accounts, LogConfig, LogParts, Manifest, Segment, Segments};
+use crate::rules::{self, Rule};
+use crate::sort;
 use crate::storage::{self, MapAccess, Storage};
 use replay::{Replay, Work};
 use std::sync::Arc;
@@ -121,7 +123,7 @@ impl Recovery<'_> {
         let chosen = bases.iter().position(|base| history.fits(base.contents));
         if !self.config.is_read_only {
             for (place, base) in bases.iter().enumerate() {
-                if Some(place) != chosen && !history.fits(base.contents) {
+                if Some(place) != chosen && !history.fits(base.contents) && rules::holds(Rule::MisfitsRemoved) {
                     // RC4: made durable by the manifest that `settle` writes.
                     let _ = self.storage.remove(base.name);
                 }
@@ -223,7 +225,10 @@ impl Recovery<'_> {
                 let store_id = manifest.head().store_id;
                 let len = entry.file_len;
                 let segment = Segment::open(self.storage.as_ref(), store_id, id, len, len, access)?;
-                let durable = segment.durable_word()?;
+                let mut durable = segment.durable_word()?;
+                if !rules::holds(Rule::DurableWord) {
+                    durable.end = HEAD_LEN as u64;
+                }
                 if durable.end > len {
                     return Err(Error::corrupt(&segment.name(), len, "the file ends before what was made durable;"));
                 }
@@ -258,11 +263,19 @@ impl Recovery<'_> {
             changes.push(Change::Seal { id: segment.id(), end, seqno_min, seqno_max });
         }
         changes.extend(history.discarded.iter().map(|segment| Change::Remove { id: segment.id() }));
-        if !changes.is_empty() {
+        if !changes.is_empty() && rules::holds(Rule::SeqnoGap) {
             seqno_next += SEQNO_GAP_AFTER_CUT;
         }
+        if !rules::holds(Rule::CutSealed) {
+            changes.retain(|change| !matches!(change, Change::Seal { .. }));
+        }
+        let clock_ms = if rules::holds(Rule::RecoveryKeepsClock) { clock_ms } else { 0 };
         changes.push(Change::Advance { segment_id_next: 0, seqno_next, clock_ms, tombstone_floor: 0 });
-        manifest.renew(&changes)?;
+        if rules::holds(Rule::ManifestRenewed) {
+            manifest.renew(&changes)?
+        } else {
+            manifest.commit(&changes)?
+        }
         for segment in &history.discarded {
             // What stays behind is swept on the next open (R7).
             let _ = self.storage.remove(&segment.name());
@@ -314,7 +327,7 @@ impl History {
     /// Whether a checkpoint was made of this history: of an earlier moment of it.
     fn fits(&self, contents: &Contents) -> bool {
         let is_whole = |end: u64| end >= HEAD_LEN as u64 && end.is_multiple_of(8);
-        let is_history = contents.seqno_next <= self.seqno_next
+        let is_whole_history = contents.seqno_next <= self.seqno_next
             && contents.segments.iter().all(|known| {
                 let is_discarded = self.discarded.iter().any(|segment| segment.id() == known.id);
                 let present = self.segments.iter().find(|(segment, _)| segment.id() == known.id);
@@ -322,6 +335,7 @@ impl History {
                 is_whole(known.end) && !is_discarded && present.is_none_or(|(it, _)| known.end <= it.end())
             });
         let slot_bytes = contents.slot_bytes;
+        let is_history = is_whole_history || !rules::holds(Rule::CheckpointFits);
         is_history && slot_bytes.is_power_of_two() && slot_bytes >= 4096 && self.slots_are_disjoint(contents)
     }
 
@@ -334,7 +348,7 @@ impl History {
                 spans.push((known.slot, known.slot.saturating_add(count)));
             }
         }
-        spans.sort_unstable();
+        sort::pairs(&mut spans);
         let limit = slot_limit(contents.slot_bytes);
         spans.windows(2).all(|pair| pair[0].1 <= pair[1].0) && spans.last().is_none_or(|last| last.1 <= limit)
     }
@@ -345,8 +359,8 @@ fn scan(segment: &Segment, limit: u64) -> Result<Scanner<'_>> {
 }
 
 /// Walks the chain of unsealed segments to the end of history.
-fn find_end(mut unsealed: Vec<Open>, seqno_durable: u64) -> Result<Chain> {
-    unsealed.sort_by_key(|open| open.seqno_first.unwrap_or(u64::MAX));
+fn find_end(unsealed: Vec<Open>, seqno_durable: u64) -> Result<Chain> {
+    let unsealed = sort::by_key(unsealed, |open| open.seqno_first.unwrap_or(u64::MAX));
     // A segment that was continued after a close in order starts before what the manifest says.
     let seqno_start = unsealed.first().and_then(|open| open.seqno_first).unwrap_or(seqno_durable).min(seqno_durable);
     let mut chain = Chain { seqno_next: seqno_start, ..Chain::default() };
@@ -379,7 +393,8 @@ fn find_end(mut unsealed: Vec<Open>, seqno_durable: u64) -> Result<Chain> {
             }
             (end, what.or(scanner.stop()?))
         };
-        if end < durable.end {
+        let is_torn = what.is_some_and(|what| what != "there is no record");
+        if end < durable.end || (is_torn && !rules::holds(Rule::TornTail)) {
             return Err(Error::corrupt(&segment.name(), end, what.unwrap_or("records that were durable are missing")));
         }
         chain.kept.push((segment, end));

@@ -17,6 +17,8 @@ mod ignored;
 mod layers;
 #[path = "tidy/machine.rs"]
 mod machine;
+#[path = "tidy/mutants.rs"]
+mod mutants;
 #[path = "tidy/quotations.rs"]
 mod quotations;
 #[path = "tidy/sizes.rs"]

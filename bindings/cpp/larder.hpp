@@ -491,6 +491,34 @@ private:
     larder *db_ = nullptr;
 };
 
+/* ---- a damaged store ---------------------------------------------------------------------------- */
+
+/* What salvage() did. losses is text, one line for each damaged place; larder_salvage says what stands in it. */
+struct salvaged {
+    larder_salvage_report report;
+    std::string losses;
+};
+
+/* Writes what is intact in the store in `source` into a new store in `target`, which must be missing or empty. */
+inline salvaged salvage(const std::string &source, const std::string &target, const larder_options *with = nullptr) {
+    larder_error err;
+    salvaged done{};
+    done.report.struct_size = sizeof done.report;
+    if (source.find('\0') != std::string::npos || target.find('\0') != std::string::npos) {
+        /* It would be cut there without a word. */
+        err = larder_error{LARDER_INVALID_ARGUMENT, 0, 0, "a directory's name has a NUL inside"};
+        throw error(err);
+    }
+    struct owner {
+        void *buffer = nullptr;
+        ~owner() { larder_free(buffer); }
+    } losses;
+    std::size_t len = 0;
+    detail::check(larder_salvage(source.c_str(), target.c_str(), with, &done.report, &losses.buffer, &len, &err), err);
+    done.losses.assign(static_cast<const char *>(losses.buffer), len);
+    return done;
+}
+
 /* ---- about the library -------------------------------------------------------------------------- */
 
 inline std::string_view version() noexcept {

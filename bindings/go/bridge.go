@@ -89,22 +89,58 @@ func failureOf(r C.lgo_result) error {
 	}
 }
 
-// openHandle opens location. settings are names and values in the order in which they are set.
-func openHandle(location string, settings []setting) (handle, error) {
+// newOptions makes options of settings: names and values in the order in which they are set. The caller
+// frees them.
+func newOptions(settings []setting) (*C.larder_options, error) {
 	options := C.larder_options_new()
 	if options == nil {
-		return 0, ErrOutOfMemory
+		return nil, ErrOutOfMemory
 	}
-	defer C.larder_options_free(options)
 	for _, s := range settings {
 		if err := setOption(options, s); err != nil {
-			return 0, err
+			C.larder_options_free(options)
+			return nil, err
 		}
 	}
+	return options, nil
+}
+
+func openHandle(location string, settings []setting) (handle, error) {
+	options, err := newOptions(settings)
+	if err != nil {
+		return 0, err
+	}
+	defer C.larder_options_free(options)
 	at := C.CString(location)
 	defer C.free(unsafe.Pointer(at))
 	r := C.lgo_open(at, options)
 	return handle(r.number), errorOf(r)
+}
+
+func salvage(source, target string, settings []setting) (SalvageReport, error) {
+	options, err := newOptions(settings)
+	if err != nil {
+		return SalvageReport{}, err
+	}
+	defer C.larder_options_free(options)
+	from, to := C.CString(source), C.CString(target)
+	defer C.free(unsafe.Pointer(from))
+	defer C.free(unsafe.Pointer(to))
+	out := C.lgo_salvage_run(from, to, options)
+	if err := errorOf(out.result); err != nil {
+		return SalvageReport{}, err
+	}
+	defer C.lgo_salvage_free(out.losses)
+	r := out.report
+	return SalvageReport{
+		Segments:         uint64(r.segments),
+		Records:          uint64(r.records),
+		Keys:             uint64(r.keys),
+		Bytes:            uint64(r.bytes),
+		LostBytes:        uint64(r.lost_bytes),
+		HasWholeManifest: r.has_whole_manifest != 0,
+		Losses:           lossLines(C.GoStringN((*C.char)(out.losses), C.int(out.losses_len))),
+	}, nil
 }
 
 func setOption(options *C.larder_options, s setting) error {

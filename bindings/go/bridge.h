@@ -232,6 +232,28 @@ static inline lgo_stats lgo_stats_get(uintptr_t db)
   return out;
 }
 
+/* losses is the library's to free: larder_free. */
+typedef struct lgo_salvage {
+  lgo_result result;
+  larder_salvage_report report;
+  void *losses;
+  size_t losses_len;
+} lgo_salvage;
+
+static inline lgo_salvage lgo_salvage_run(const char *source, const char *target, const larder_options *options)
+{
+  lgo_salvage out;
+  larder_error err;
+  larder_status status;
+  memset(&out, 0, sizeof out);
+  out.report.struct_size = sizeof out.report;
+  status = larder_salvage(source, target, options, &out.report, &out.losses, &out.losses_len, &err);
+  out.result = lgo_end(status, &err, 0);
+  return out;
+}
+
+static inline void lgo_salvage_free(void *losses) { larder_free(losses); }
+
 /* A cursor that hands out many entries per call. It holds the one entry that was fetched and did
  * not fit: what larder_cursor_next lends is good until the next call on that cursor. */
 typedef struct lgo_cursor {

@@ -19,23 +19,34 @@ type DB struct {
 //
 // Every write is durable when it returns, unless an option says otherwise.
 func Open(dir string, opts ...Option) (*DB, error) {
-	var s settings
-	for _, opt := range opts {
-		opt(&s)
-	}
-	if strings.IndexByte(dir, 0) >= 0 {
-		return nil, invalid("the directory's name has a zero byte")
-	}
-	for _, one := range s {
-		if one.hasNUL() {
-			return nil, invalid(fmt.Sprintf("option %q has a zero byte", one.name))
-		}
+	s, err := settingsOf(opts, dir)
+	if err != nil {
+		return nil, err
 	}
 	h, err := openHandle(dir, s)
 	if err != nil {
 		return nil, err
 	}
 	return &DB{h}, nil
+}
+
+// settingsOf is what opts say. C's strings end at a zero byte, so there may be none in them, nor in dirs.
+func settingsOf(opts []Option, dirs ...string) (settings, error) {
+	var s settings
+	for _, opt := range opts {
+		opt(&s)
+	}
+	for _, dir := range dirs {
+		if strings.IndexByte(dir, 0) >= 0 {
+			return nil, invalid("the directory's name has a zero byte")
+		}
+	}
+	for _, one := range s {
+		if one.hasNUL() {
+			return nil, invalid(fmt.Sprintf("option %q has a zero byte", one.name))
+		}
+	}
+	return s, nil
 }
 
 // OpenWithConfig opens the store in config.DataDir. See [Config] for how its zero value differs

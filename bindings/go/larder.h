@@ -36,7 +36,7 @@
  * (9) A key whose time is over is absent for every operation; only larder_ttl tells the two apart.
  *
  * In this order: constants; types; errors (larder_status_name); options (larder_options_*); open and
- * close; one key; the whole store; reading all keys (larder_cursor_*); many at once (*_packed); zero copy
+ * close; one key; the whole store; salvage; reading all keys (larder_cursor_*); many at once (*_packed); zero copy
  * (larder_get_view); about the library (larder_version_*, larder_abi_version).
  *
  * Each function says what it does; which threads may call it; whether it can block; every status it
@@ -329,6 +329,53 @@ typedef struct larder_stats {
 } larder_stats;
 
 /**
+ * What `larder_salvage` did.
+ *
+ * The caller sets `struct_size` to `sizeof(larder_salvage_report)`, at least 8 and at most 65536, and the
+ * library writes no byte beyond it: what it knows more is left out, what the caller knows more is
+ * zeroed.
+ */
+typedef struct larder_salvage_report {
+  /**
+   * Size of the caller's struct, bytes. Set it before the call.
+   */
+  uint32_t struct_size;
+  /**
+   * Zero.
+   */
+  uint32_t reserved;
+  /**
+   * Segment files that were read.
+   */
+  uint64_t segments;
+  /**
+   * Intact records in them, overwritten ones and tombstones among them.
+   */
+  uint64_t records;
+  /**
+   * Keys that the new store has.
+   */
+  uint64_t keys;
+  /**
+   * Bytes of their records.
+   */
+  uint64_t bytes;
+  /**
+   * Damaged places, each a line of the list of losses.
+   */
+  uint64_t losses;
+  /**
+   * Their bytes.
+   */
+  uint64_t lost_bytes;
+  /**
+   * 1 if the list of files was there and complete, else 0: then a record may be back that was no part
+   * of the store any more, of a key deleted long ago, or of a write that a power cut had taken back.
+   */
+  uint64_t has_whole_manifest;
+} larder_salvage_report;
+
+/**
  * A value in place, readable until it is released: through overwrite, delete, compaction and close of
  * the store. The struct is the caller's, what it points to is the library's. It may be copied, but only
  * one copy may be released. It has no thread affinity but is for one thread at a time. For ever of this
@@ -522,14 +569,14 @@ larder_status larder_del(struct larder *db,
                          struct larder_error *err);
 
 /**
- * Frees a buffer that `larder_get` made. NULL is fine. The same as `free` of the C library that
+ * Frees a buffer that `larder_get` or `larder_salvage` made. NULL is fine. The same as `free` of the C library that
  * liblarder is linked with. Works in a forked child too.
  *
  * Threads: any. Blocks: never. Returns: nothing. Since 0.1.0.
  *
  * # Safety
  *
- * `buffer` is NULL, or comes from `larder_get` and is not freed; it may not be used any more.
+ * `buffer` is NULL, or comes from `larder_get` or `larder_salvage` and is not freed; it may not be used any more.
  */
 void larder_free(void *buffer);
 
@@ -725,6 +772,48 @@ larder_status larder_verify(struct larder *db,
 larder_status larder_stats_get(struct larder *db,
                                struct larder_stats *stats,
                                struct larder_error *err);
+
+/**
+ * Writes what is intact in the store in the directory `source` into a new store in the directory
+ * `target`, which must be missing or empty. No byte of the source is changed, and nothing is created in
+ * it: it may be on read-only media, and refused by `larder_open`.
+ *
+ * A value is written only if its record's check holds, and only if no intact record of its key is newer.
+ * Expiries and versions stay; keys that were deleted stay so. Where the newest record of a key is damaged,
+ * an older one takes its place, if one is left: the loss says so if the key can still be read. A
+ * batch that was durable and lost some of its records keeps the others.
+ *
+ * `losses` is text: for each damaged place one line, ended by a newline, with six fields between tabs:
+ * file; offset; length, both in bytes; key; version that the new store has of that key; what is wrong. A key
+ * or version that there is not is `-`; a key stands in double quotes, with `\xNN` for every byte but
+ * printable ASCII, and for the quote and the backslash. The key is as far as it can be read: the damage may
+ * be in it. Damage is no failure: the call returns `LARDER_OK`, and the report counts it.
+ *
+ * Of the options `segment_size` is used, the size of the new store's files.
+ *
+ * Threads: any. Blocks: while it reads the whole source and writes the target.
+ * Returns: `LARDER_OK`; `LARDER_NOT_FOUND` if there is no store in `source`; `LARDER_BUSY` while a writer has
+ * it open; `LARDER_INVALID_ARGUMENT` for NULL, a `struct_size` out of range, and a target that is not empty;
+ * `LARDER_CORRUPT` if no file says intact which store it is; `LARDER_INCOMPATIBLE` for a newer format;
+ * `LARDER_UNSUPPORTED` for a location with a scheme; `LARDER_NO_SPACE`, `LARDER_IO`,
+ * `LARDER_OUT_OF_MEMORY`, `LARDER_READ_ONLY`, `LARDER_PANIC`: then `target` holds no store, and what was
+ * written is removed. Since 0.1.0.
+ *
+ * # Safety
+ *
+ * `source` and `target` are NUL-terminated, any bytes; they and `options`, which may be NULL for the
+ * defaults, are read during the call and not kept. `report` is writable for the `struct_size` bytes that it
+ * begins with. `losses` and `losses_len` are writable, or both NULL if the list is not wanted; on
+ * `LARDER_OK` `*losses` is a new buffer of `*losses_len` bytes, never NULL, that the caller gives back with
+ * `larder_free`. `err` is NULL or writable.
+ */
+larder_status larder_salvage(const char *source,
+                             const char *target,
+                             const struct larder_options *options,
+                             struct larder_salvage_report *report,
+                             void **losses,
+                             size_t *losses_len,
+                             struct larder_error *err);
 
 /**
  * Opens a cursor over the keys that begin with `prefix`; over all keys if it is empty.

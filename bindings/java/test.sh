@@ -56,4 +56,4 @@ classpath=$PWD/target/larder-0.1.0.jar:$(cat target/classpath)
 "$JAVA_HOME/bin/javac" -cp "$classpath" -d "$scratch" examples/Tour.java
 (cd "$scratch" && env -u LARDER_LIBRARY "$JAVA_HOME/bin/java" --enable-native-access=ALL-UNNAMED -cp "$classpath:$scratch" Tour store)
 echo "1 passed, 0 failed"
-JAVA_CLASSPATH=$classpath LIB_DIR=$library_dir "${PYTHON:-python3}" ../../tests/vectors/snippets.py java
+JAVA_CLASSPATH=$classpath LIB_DIR=$library_dir "${PYTHON:-python3}" ../../tests/vectors/snippets.py java bindings/java/README.md:java

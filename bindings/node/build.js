@@ -7,7 +7,7 @@
 // The addon links nothing: it loads the library when it is asked to. So the compiler and Node's own headers are all
 // that is needed; those lie beside node, and where they do not, the package node-api-headers has them.
 "use strict";
-const { execFileSync } = require("node:child_process");
+const { execFileSync, spawnSync } = require("node:child_process");
 const fs = require("node:fs");
 const path = require("node:path");
 
@@ -45,7 +45,10 @@ function carry() {
   const lib = path.join(__dirname, "lib");
   const library = process.env.LARDER_LIBRARY || path.join(tree, process.env.CARGO_TARGET_DIR || "target", "release", "liblarder.so");
   fs.mkdirSync(lib, { recursive: true });
-  fs.copyFileSync(library, path.join(lib, "liblarder.so.0"));
+  const carried = path.join(lib, "liblarder.so.0");
+  fs.copyFileSync(library, carried);
+  // Seven eighths of it are for debuggers. Where there is no strip, they stay.
+  spawnSync("strip", ["--strip-unneeded", carried]);
   fs.copyFileSync(path.join(tree, "include", "larder.h"), path.join(lib, "larder.h"));
 }
 

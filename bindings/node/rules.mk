@@ -18,7 +18,7 @@ node-test: build need-cc ## the Node package: addon, vectors, worker threads, ty
 	$(NODE) --test --test-reporter=tap bindings/node/tests/; \
 	echo "types"; $(NODE) $(node_tools)/node_modules/typescript/bin/tsc --noEmit --strict --target es2022 --module commonjs \
 	  --typeRoots $(node_tools)/node_modules/@types --types node bindings/node/tests/types.ts; \
-	$(call snippets,node); \
+	$(call snippets,node bindings/node/README.md:node); \
 	echo "npm pack, npm install"; rm -rf $(node_package); mkdir -p $(node_package); \
 	(cd bindings/node && $(NPM) pack --silent --pack-destination $(node_package)); rm -rf bindings/node/lib; \
 	cd $(node_package) && echo '{"private": true}' > package.json; unset LARDER_LIBRARY NODE_PATH; \

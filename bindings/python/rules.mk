@@ -19,7 +19,7 @@ python-test: build ## the Python package as pip installs it, over its extension 
 	for backend in extension ctypes; do echo "backend: $$backend"; \
 	  LARDER_BACKEND=$$backend $(python_venv)/bin/python -m pytest -p no:cacheprovider -q -rs $(python_tests); done; \
 	$(python_venv)/bin/python -m mypy --cache-dir $(python_venv)/mypy --config-file bindings/python/pyproject.toml bindings/python/larder; \
-	PYTHON=$(python_venv)/bin/python LIB_DIR="$(abspath $(LIB_DIR))" $(PYTHON) tests/vectors/snippets.py python
+	PYTHON=$(python_venv)/bin/python LIB_DIR="$(abspath $(LIB_DIR))" $(PYTHON) tests/vectors/snippets.py python bindings/python/README.md:python
 
 # The wheel is built again each time; the tools are there from the second time on.
 python-venv:

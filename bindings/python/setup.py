@@ -39,6 +39,9 @@ class BuildWithLibrary(build_py):
             target = pathlib.Path(self.build_lib) / "larder" / "liblarder.so.0"
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(library(), target)
+            # Seven eighths of it are for debuggers.
+            if shutil.which("strip"):
+                subprocess.run(["strip", "--strip-unneeded", target], check=True)
 
 
 setup(

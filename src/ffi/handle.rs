@@ -108,7 +108,7 @@ pub unsafe extern "C" fn larder_open(
     unsafe {
         run(err, None, || {
             silence_contained_panics();
-            let location = directory(text("location", location)?)?;
+            let location = directory("location", text("location", location)?)?;
             let out = required("out", out)?;
             let options = copied(options)?;
             let store = Store::open(location, &options)?;
@@ -280,11 +280,11 @@ pub(super) fn refuse_writes(db: Option<&larder>, told: &str) {
     }
 }
 
-/// The directory that a location names.
-fn directory(location: &CStr) -> Result<&Path> {
+/// The directory that a location names; `name` is what the header calls the parameter.
+pub(super) fn directory<'a>(name: &str, location: &'a CStr) -> Result<&'a Path> {
     let bytes = location.to_bytes();
     if bytes.is_empty() {
-        return Err(invalid("location is empty"));
+        return Err(invalid(format!("{name} is empty")));
     }
     if let Some(scheme) = scheme(bytes) {
         return Err(Error::new(
@@ -331,11 +331,11 @@ mod tests {
 
     #[test]
     fn an_unknown_scheme_is_unsupported_and_named() {
-        let error = directory(c"redis+cluster://a").expect_err("no scheme is known");
+        let error = directory("location", c"redis+cluster://a").expect_err("no scheme is known");
         assert_eq!(error.status(), Status::Unsupported);
         assert!(error.message().contains("redis+cluster:"), "{}", error.message());
-        assert_eq!(directory(c"").expect_err("empty").status(), Status::InvalidArgument);
-        assert_eq!(directory(c"\xFF\xFE").expect("any bytes").as_os_str().as_bytes(), b"\xFF\xFE");
+        assert_eq!(directory("location", c"").expect_err("empty").status(), Status::InvalidArgument);
+        assert_eq!(directory("location", c"\xFF\xFE").expect("any bytes").as_os_str().as_bytes(), b"\xFF\xFE");
     }
 
     #[test]

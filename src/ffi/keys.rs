@@ -115,17 +115,17 @@ pub unsafe extern "C" fn larder_del(
     }
 }
 
-/// Frees a buffer that `larder_get` made. NULL is fine. The same as `free` of the C library that
+/// Frees a buffer that `larder_get` or `larder_salvage` made. NULL is fine. The same as `free` of the C library that
 /// liblarder is linked with. Works in a forked child too.
 ///
 /// Threads: any. Blocks: never. Returns: nothing. Since 0.1.0.
 ///
 /// # Safety
 ///
-/// `buffer` is NULL, or comes from `larder_get` and is not freed; it may not be used any more.
+/// `buffer` is NULL, or comes from `larder_get` or `larder_salvage` and is not freed; it may not be used any more.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn larder_free(buffer: *mut c_void) {
-    // SAFETY: the caller's promise; `larder_get`'s buffers come from malloc.
+    // SAFETY: the caller's promise; `larder_get`'s and `larder_salvage`'s buffers come from malloc.
     unsafe { libc::free(buffer) };
 }
 
@@ -269,7 +269,7 @@ fn judged(flags: u32) -> Result<(Condition, bool)> {
 }
 
 /// A copy of `bytes` that C can free; never NULL.
-fn malloced(bytes: &[u8]) -> Result<NonNull<c_void>> {
+pub(super) fn malloced(bytes: &[u8]) -> Result<NonNull<c_void>> {
     // SAFETY: malloc takes any length; one byte more than nothing, so that NULL always means failure.
     let buffer = NonNull::new(unsafe { libc::malloc(bytes.len().max(1)) }).ok_or(Status::OutOfMemory)?;
     // SAFETY: the new buffer has room for `bytes` and overlaps nothing.

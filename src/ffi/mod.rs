@@ -42,6 +42,8 @@ pub mod expiry;
 
 pub mod store;
 
+pub mod salvage;
+
 pub mod cursor;
 
 pub mod packed;

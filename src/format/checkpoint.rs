@@ -21,6 +21,7 @@
 //!   C1. A checkpoint is never an authority (R5): whatever does not fit makes it void.
 
 use super::{Seed, u64_at};
+use crate::rules::{self, Rule};
 
 /// Bytes of the head; the image starts here.
 pub const HEAD_LEN: usize = 64;
@@ -128,8 +129,7 @@ impl Contents {
             }
         };
         let mut segments: Vec<_> = (0..segment_count).map(segment).collect();
-        segments.sort_by_key(|segment| segment.id);
-        if segments.windows(2).any(|pair| pair[0].id == pair[1].id) {
+        if segments.windows(2).any(|pair| pair[0].id >= pair[1].id) {
             return None;
         }
         for n in 0..expiring_count {
@@ -188,13 +188,16 @@ impl Head {
             body_checksum: super::u32_at(bytes, 48),
         };
         // One right form: comparing covers magic, version, ids, checksum and every reserved byte.
-        (head.encode(store_id) == *bytes).then_some(head)
+        (head.encode(store_id) == *bytes || !rules::holds(Rule::CheckpointChecked)).then_some(head)
     }
 
     /// The contents in `body`, if that is the body of this head.
     pub fn contents(&self, store_id: u64, body: &[u8]) -> Option<Contents> {
         let checksum = Seed::new(store_id, self.file_id).checksum(self.body_offset(), body);
-        if checksum == self.body_checksum { Contents::decode_body(body) } else { None }
+        if checksum != self.body_checksum && rules::holds(Rule::CheckpointChecked) {
+            return None;
+        }
+        Contents::decode_body(body)
     }
 }
 

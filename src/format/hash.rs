@@ -3,7 +3,12 @@
 //! The seed keeps whoever chooses keys from choosing collisions. A checkpoint holds positions that
 //! come from this hash, so it may only change together with the format version.
 
-use xxhash_rust::xxh3::xxh3_64_with_seed;
+use xxhash_rust::xxh3::{xxh3_64_with_seed, xxh3_128_with_seed};
+
+/// XXH3 of `key`, 128 bits: stands for the key itself where there is no room for it. Only as good as `seed` is random.
+pub fn digest(key: &[u8], seed: u64) -> u128 {
+    xxh3_128_with_seed(key, seed)
+}
 
 /// Hashes the keys of one store.
 #[derive(Clone, Copy, Debug)]

@@ -14,7 +14,7 @@ pub mod record;
 mod seed;
 pub mod segment;
 
-pub use hash::KeyHasher;
+pub use hash::{KeyHasher, digest};
 pub use seed::Seed;
 
 /// Version of every file of a store. An older library refuses a newer one.

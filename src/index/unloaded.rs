@@ -23,6 +23,7 @@ use super::table::{TableStripe, lines_for};
 use super::{Index, Location, Probe};
 use crate::epoch::EpochGuard;
 use crate::format::Seed;
+use crate::sort;
 use crate::sync::{AtomicBool, AtomicUsize, Mutex, Ordering};
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -197,9 +198,8 @@ impl TableStripe<'_> {
                 return;
             }
         };
-        let mut entries: Vec<_> =
-            entries.into_iter().map(|(hash, location)| (Probe::of_hash(hash), location)).collect();
-        entries.sort_unstable_by_key(|(probe, _)| probe.window);
+        let entries = entries.into_iter().map(|(hash, location)| (Probe::of_hash(hash), location)).collect();
+        let entries = sort::by_key(entries, |(probe, _): &(Probe, Location)| u64::from(probe.window));
         for at in image.pages_of(self.number()) {
             if self.page_in_memory(at.probe()).is_some() {
                 continue;

@@ -123,7 +123,9 @@ impl SegmentBooks {
         part.live_count.store(live_count as i64, Ordering::Relaxed);
         part.live_bytes.store(live_bytes as i64, Ordering::Relaxed);
         part.has_expiring.store(!expiring.is_empty(), Ordering::Relaxed);
-        *part.expiring.lock() = expiring.iter().map(|(second, count)| (*second, *count as i64)).collect();
+        let mut own = part.expiring.lock();
+        own.clear();
+        own.extend(expiring.iter().map(|(second, count)| (*second, *count as i64)));
     }
 }
 

@@ -20,6 +20,7 @@ use crate::format::manifest::Change;
 use crate::format::record::{self, Head, Kind};
 use crate::format::segment::HEAD_LEN as SEGMENT_HEAD_LEN;
 use crate::index::Location;
+use crate::rules::{self, Rule};
 use crate::storage::Claim;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -334,7 +335,7 @@ impl Log {
             Change::Advance {
                 segment_id_next: 0,
                 seqno_next: seqno_max + 1,
-                clock_ms: segment.clock_ms(),
+                clock_ms: if rules::holds(Rule::SealKeepsClock) { segment.clock_ms() } else { 0 },
                 tombstone_floor: 0,
             },
         ]

@@ -17,6 +17,7 @@ use crate::format::manifest::{
 };
 use crate::format::segment::{Durable, HEAD_LEN as SEGMENT_HEAD_LEN, HeadProblem, decode_durable, encode_durable};
 use crate::format::{FORMAT_VERSION, align8, u64_at};
+use crate::rules::{self, Rule};
 use crate::storage::{File, MapAccess, Storage};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -176,6 +177,15 @@ impl Manifest {
         Ok(Self { storage, head, state, file, file_len, end, number_next: 2 })
     }
 
+    /// Makes the manifest of a store whose files are there and durable: from then on the directory is that store.
+    pub fn create_with(storage: &dyn Storage, head: ManifestHead, changes: &[Change]) -> Result<()> {
+        let mut state = ManifestState::new();
+        for change in changes {
+            assert!(state.apply(change), "a change of a new manifest contradicts those before it: {change:?}");
+        }
+        write_new(storage, &head, &state).map(|_| ())
+    }
+
     /// Whether the directory has a manifest.
     pub fn exists(names: &[String]) -> bool {
         names.iter().any(|name| name == MANIFEST_NAME)
@@ -221,7 +231,7 @@ impl Manifest {
             }
         }
         // The first edit was synced before the file got its name, so it is never torn (R9).
-        if end < durable.end || number == 1 {
+        if (end < durable.end && rules::holds(Rule::ManifestDurableWord)) || number == 1 {
             return Err(Error::corrupt(MANIFEST_NAME, end, "an edit that was durable fails its check"));
         }
         Ok(Self { storage, head, state, file, file_len, end, number_next: number })
@@ -293,6 +303,9 @@ impl Manifest {
     /// After a write that failed, and may have written the edit all the same: makes sure that it counts for
     /// nothing. If that fails too, the error is no longer one of mere room.
     fn withdraw(&self, error: Error) -> Error {
+        if !rules::holds(Rule::EditWithdrawn) {
+            return error;
+        }
         let zeros = [0; EDIT_HEAD_LEN];
         match self.file.write_at(&zeros, self.end).and_then(|()| self.file.sync()) {
             Ok(()) => error,
@@ -342,9 +355,8 @@ fn write_new(storage: &dyn Storage, head: &ManifestHead, state: &ManifestState) 
         return Err(failed(source));
     }
     storage.rename(MANIFEST_NEW_NAME, MANIFEST_NAME).map_err(failed)?;
-    storage
-        .sync_directory()
-        .map_err(|source| Error::new(Status::Io, format!("cannot sync the directory: {source}")))?;
+    let named = if rules::holds(Rule::ManifestNameSynced) { storage.sync_directory() } else { Ok(()) };
+    named.map_err(|source| Error::new(Status::Io, format!("cannot sync the directory: {source}")))?;
     Ok((file, file_len, end))
 }
 

@@ -37,6 +37,7 @@ use crate::error::{Error, Result, Status};
 use crate::format::manifest::Change;
 use crate::index::Location;
 use crate::options::SyncMode;
+use crate::rules::{self, Rule};
 use crate::storage::Storage;
 use appender::Appender;
 use group::GroupSync;
@@ -274,7 +275,11 @@ impl Log {
         if self.config.is_read_only {
             return Err(Error::new(Status::ReadOnly, "the store was opened read-only"));
         }
-        if self.failure.has_failed.load(Ordering::Acquire) { Err(self.refusal()) } else { Ok(()) }
+        if rules::holds(Rule::WritesRefused) && self.failure.has_failed.load(Ordering::Acquire) {
+            Err(self.refusal())
+        } else {
+            Ok(())
+        }
     }
 
     #[cold]

@@ -14,6 +14,7 @@ use super::group::Term;
 use super::{Log, Segment};
 use crate::error::{Error, Result, Status};
 use crate::options::SyncMode;
+use crate::rules::{self, Rule};
 use std::io;
 use std::sync::atomic::Ordering;
 
@@ -69,7 +70,7 @@ impl Log {
 
     /// Makes the clock words durable: of segments without new records too.
     fn sync_clock(&self) -> Result<()> {
-        if !self.is_clock_unsynced.swap(false, Ordering::AcqRel) {
+        if !rules::holds(Rule::SyncHasClock) || !self.is_clock_unsynced.swap(false, Ordering::AcqRel) {
             return Ok(());
         }
         for segment in self.segments.all().iter().filter(|segment| segment.has_unsynced_clock()) {
@@ -85,7 +86,9 @@ impl Log {
         }
         self.syncs.fetch_add(1, Ordering::Relaxed);
         segment.sync_through(end).inspect_err(|error| {
-            self.fail(error);
+            if rules::holds(Rule::FailureKept) {
+                self.fail(error);
+            }
             if self.config.sync == SyncMode::Always {
                 self.cut_unacknowledged();
             }
@@ -94,22 +97,35 @@ impl Log {
 
     /// Makes a compaction's output durable, its name too.
     pub fn sync_output(&self, output: &Segment) -> Result<()> {
-        self.sync_segment(output, output.end())?;
+        if rules::holds(Rule::OutputSynced) {
+            self.sync_segment(output, output.end())?;
+        }
+        if !rules::holds(Rule::OutputNameSynced) {
+            return Ok(());
+        }
         self.storage.sync_directory().map_err(|source| self.directory_failed(&source))
     }
 
     /// A failed sync of the directory is one like any other: names that it was to write stay lost (R11).
     pub(super) fn directory_failed(&self, source: &io::Error) -> Error {
         let error = Error::new(Status::Io, format!("cannot sync the directory: {source}"));
-        self.fail(&error);
+        if rules::holds(Rule::DirectoryCounts) {
+            self.fail(&error);
+        }
         error
     }
 
     /// Nothing behind the durable marks was acknowledged: none of it may count at the next open (R12).
     fn cut_unacknowledged(&self) {
+        if !rules::holds(Rule::TailCut) {
+            return;
+        }
         let appender = self.appender.lock();
         // A full segment that is durable to its end is not where history ends.
-        let unfinished = appender.rotated.iter().filter(|segment| segment.durable() < segment.end());
+        let unfinished = appender
+            .rotated
+            .iter()
+            .filter(|segment| segment.durable() < segment.end() || !rules::holds(Rule::OnlyUnfinishedCut));
         for segment in unfinished.chain(&appender.active) {
             segment.cut_at_durable();
         }

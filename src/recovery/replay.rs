@@ -14,6 +14,8 @@ use crate::format::record::{Head, Kind};
 use crate::index::{Index, Location};
 use crate::log::scanner::Scanner;
 use crate::log::{Accounts, Segment, Segments};
+use crate::rules::{self, Rule};
+use crate::sort;
 use crate::storage;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -58,8 +60,8 @@ impl Replay<'_> {
     /// index is of no use.
     pub(super) fn run(&self, work: &[Work], thread_count: usize) -> Result<()> {
         // So that no thread is left with much to do at the end.
-        let mut by_len: Vec<_> = work.iter().enumerate().collect();
-        by_len.sort_by_key(|(_, (segment, from))| std::cmp::Reverse(segment.end() - from));
+        let by_len =
+            sort::by_key(work.iter().enumerate().collect(), |(_, (segment, from))| u64::MAX - (segment.end() - from));
         let (work, next) = (by_len.as_slice(), AtomicUsize::new(0));
         let others_count = thread_count.min(work.len()).saturating_sub(1);
         let results = std::thread::scope(|scope| {
@@ -160,7 +162,7 @@ impl Replay<'_> {
         });
         match (found, old) {
             (Some(location), Some((segment, head))) => {
-                if head.seqno >= new.head.seqno {
+                if head.seqno >= new.head.seqno && rules::holds(Rule::SeqnoDecides) {
                     return;
                 }
                 if head.kind == Kind::Set {

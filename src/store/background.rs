@@ -14,6 +14,7 @@ use crate::error::{Error, Result, Status};
 use crate::expiry;
 use crate::log::Segment;
 use crate::options::{CompactionMode, SyncMode};
+use crate::sort;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -213,8 +214,9 @@ impl Inner {
             0 => 1.0,
             bytes => reclaimable_bytes(segment, floor) as f64 / bytes as f64,
         };
-        let mut sorted: Vec<_> = sealed.iter().map(|segment| (share(segment), segment)).collect();
-        sorted.sort_by(|a, b| b.0.total_cmp(&a.0));
+        let shares: Vec<_> = sealed.iter().map(|segment| (share(segment), segment)).collect();
+        // Of numbers that are not negative, the bits are in the same order.
+        let sorted = sort::by_key(shares, |(share, _)| u64::MAX - share.max(0.0).to_bits());
         let mut kept_bytes = 0;
         let mut inputs = Vec::new();
         for (share, segment) in sorted {

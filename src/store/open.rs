@@ -22,6 +22,7 @@ use crate::log::segment::segment_id;
 use crate::log::{Log, LogConfig, Manifest, Segments, Signal};
 use crate::options::{Options, SEGMENT_BYTES_MIN};
 use crate::recovery::{Base, Recovery};
+use crate::rules::{self, Rule};
 use crate::storage::{self, LockError, LockGuard, MapAccess, Moment, Storage};
 use parking_lot::Mutex;
 use std::cell::RefCell;
@@ -140,7 +141,8 @@ fn lock_and_load(storage: &Arc<dyn Storage>, options: &Options) -> Result<Locked
     let names = list()?;
     let manifest = if judge(storage.as_ref(), &names, options.create)? {
         let manifest = Manifest::load(Arc::clone(storage), MapAccess::ReadWrite)?;
-        for name in manifest.leftovers(&names) {
+        let leftovers = if rules::holds(Rule::SweptOnOpen) { manifest.leftovers(&names) } else { Vec::new() };
+        for name in leftovers {
             storage.remove(&name).map_err(|source| Error::from_io(&format!("remove {name}"), &source))?;
         }
         manifest
@@ -193,7 +195,8 @@ fn recover(
         if was_closed {
             log.commit(&[Change::Open])?;
         }
-        checkpoint::remove_others(storage.as_ref(), names, base.map(|base| base.name.as_str()));
+        let misfits = if rules::holds(Rule::MisfitsRemoved) { names } else { &[] };
+        checkpoint::remove_others(storage.as_ref(), misfits, base.map(|base| base.name.as_str()));
     }
     let opening = Opening { is_from_checkpoint: base.is_some(), replayed_bytes: recovered.replayed_bytes };
     Ok((log, recovered.index, opening, recovered.clock_ms))

@@ -17,6 +17,7 @@
 //! unsettled.
 
 use crate::index::Location;
+use crate::rules::{self, Rule};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -88,7 +89,9 @@ impl Unsettled {
     /// to be; `None` if it may be seen.
     pub fn shown_instead(&self, location: Location, is_durable: bool) -> Option<Previous> {
         let entry = self.entries.lock().get(&location).copied();
-        entry.filter(|entry| entry.is_incomplete || !is_durable).map(|entry| entry.previous)
+        entry
+            .filter(|entry| (entry.is_incomplete || !is_durable) && rules::holds(Rule::UnsettledHidden))
+            .map(|entry| entry.previous)
     }
 
     /// Whether there is one at a location like that.

@@ -12,6 +12,7 @@ use crate::format::record::Kind;
 use crate::index::{Location, Stripe};
 use crate::log::{Append, Located, Priority, Written};
 use crate::options::SyncMode;
+use crate::rules::{self, Rule};
 use std::collections::HashMap;
 
 /// A write on its way into the index.
@@ -137,6 +138,7 @@ impl Inner {
         });
         self.check_memory(1)?;
         let written = self.log.append(guard, append, Priority::Ordinary)?;
+        rules::appended();
         let present = likely.and_then(|location| {
             let likely = Self::version_at(self.log.record(guard, location), append.key, location);
             likely.or_else(|| self.present(guard, &stripe, append.key, hash))
@@ -165,6 +167,7 @@ impl Inner {
     ) -> Result<u64> {
         let priority = if append.kind == Kind::Tombstone { Priority::Reclaiming } else { Priority::Ordinary };
         let written = self.log.append(guard, append, priority)?;
+        rules::appended();
         let new = Indexed { hash, written };
         self.point_index(&mut stripe, present, &new, false);
         drop(stripe);
@@ -201,6 +204,9 @@ impl Inner {
 
     /// Takes writes out of the books that will never settle. Readers go on being shown what was before them.
     fn uncount(&self, guard: &EpochGuard<'_>, writes: &[Indexed<'_>]) {
+        if !rules::holds(Rule::BooksFollow) {
+            return;
+        }
         let accounts = self.log.accounts();
         let set_at = |location| self.log.record(guard, location).filter(|it| it.record.head.kind == Kind::Set);
         for write in writes {

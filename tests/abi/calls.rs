@@ -183,7 +183,7 @@ macro_rules! call {
     };
 }
 
-/// Every function that takes an error, but for open and close, which the tests call by name.
+/// Every function that takes an error, but for open, close and salvage, which the tests call by name.
 pub static CALLS: &[Call] = &[
     call!(
         larder_options_set,

@@ -11,6 +11,7 @@ mod header;
 mod library;
 mod lifetimes;
 mod panics;
+mod salvage;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

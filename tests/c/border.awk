@@ -23,6 +23,7 @@ function good(type, name, before) {
     if (type == "struct larder_options *" || type == "const struct larder_options *") return "good->options"
     if (type == "struct larder_stats *") return "&good->stats"
     if (type == "struct larder_view *") return "&good->view"
+    if (type == "struct larder_salvage_report *") return "&good->report"
     return "good->unknown_" name
 }
 

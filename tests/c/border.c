@@ -10,16 +10,17 @@ struct good {
     larder *db, *opened;
     larder_cursor *cursor, *cursor_opened;
     larder_options *options;
-    const char *location, *name, *text;
+    const char *location, *name, *text, *source, *target;
     const void *key, *value, *prefix, *ops, *keys;
     size_t key_len, value_len, prefix_len, ops_len, keys_len, capacity;
     void *buffer, *got;
     const void *borrowed_key, *borrowed_value;
-    size_t size_value_len, size_key_len, size_need, size_bad_offset, size_used, size_answered;
+    size_t size_value_len, size_key_len, size_need, size_bad_offset, size_used, size_answered, size_losses_len;
     uint64_t number_version, number_count, number_bad_records;
     int64_t ttl_ms, signed_ttl_ms;
     larder_stats stats;
     larder_view view;
+    larder_salvage_report report;
 };
 
 struct null_case {
@@ -43,14 +44,18 @@ static struct good good_new(const char *dir, unsigned number) {
     larder_error err;
     struct good good = {
         .location = text("%s/other%u", dir, number),
+        .source = text("%s/source%u", dir, number),
+        .target = text("%s/target%u", dir, number),
         .name = "sync",
         .text = "none",
         .key = "k", .key_len = 1, .value = "v", .value_len = 1, .prefix = "k", .prefix_len = 1,
         .ops = good_ops, .ops_len = sizeof good_ops, .keys = good_keys, .keys_len = sizeof good_keys,
         .buffer = buffer, .capacity = sizeof buffer,
         .stats = {.struct_size = sizeof good.stats},
+        .report = {.struct_size = sizeof good.report},
         .ttl_ms = 60000,
     };
+    REQUIRE_OK(larder_close(store_open(good.source, "sync", "none", "segment_size", "64KiB", NULL), &err));
     good.options = larder_options_new();
     good.db = store_open(text("%s/s%u", dir, number), "sync", "none", "segment_size", "64KiB", NULL);
     REQUIRE_OK(larder_set(good.db, "k", 1, "v", 1, &err));
@@ -75,7 +80,7 @@ static void good_end(struct good *good, const char *function) {
 /* What larder.h says of NULL, where it is not LARDER_INVALID_ARGUMENT. */
 static bool may_be_null(const char *function, const char *parameter) {
     static const char *const fine[][2] = {
-        {"larder_open", "options"},   {"larder_close", "db"},          {"larder_set_with", "version"},
+        {"larder_open", "options"},   {"larder_salvage", "options"}, {"larder_close", "db"},          {"larder_set_with", "version"},
         {"larder_free", "buffer"},    {"larder_options_free", "options"}, {"larder_cursor_close", "cursor"},
         {"larder_view_release", "view"}, {"larder_write_packed", "bad_offset"},
     };

@@ -153,7 +153,7 @@ static void kill_and_reopen(const char *dir, const char *sync, uint64_t seed) {
         check_join(check_child(inspect, &inspection));
         writer.first = inspection.last + 2;
     }
-    printf("    %llu changes over %d kills\n", (unsigned long long)writer.first - 1, CYCLES);
+    printf("torture: kills=%d changes=%llu\n", CYCLES, (unsigned long long)writer.first - 1);
     CHECK(writer.first > CYCLES * 3);
 }
 

@@ -15,7 +15,7 @@ c_build := $(c_root)/build/c
 TEST ?=
 
 # What the archive needs besides what the compiler links by itself. `make c-static-libs` compares it with rustc's word.
-STATIC_LIBS ?= -lpthread -ldl -lm
+STATIC_LIBS ?= -lutil -lrt -lpthread -lm -ldl
 
 c_warnings := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Werror
 c_include := -I$(c_root)/include -I$(c_root)/bindings/c -I$(c_build)
@@ -25,7 +25,7 @@ c_sanitize := -fsanitize=address,undefined -fno-sanitize-recover=all
 
 c_harness := $(addprefix $(c_here),check.c runner.c)
 c_test_sources := $(c_harness) $(addprefix $(c_here),store.c main.c about.c abuse.c basics.c border.c close.c cursor.c errors.c \
-	fork.c full_disk.c guest.c kill.c packed.c set_with.c threads.c ttl.c views.c)
+	fork.c full_disk.c guest.c kill.c packed.c salvage.c set_with.c threads.c ttl.c views.c)
 c_dlopen_sources := $(c_harness) $(c_here)dlopen.c
 c_headers := $(wildcard $(c_here)*.h $(c_root)/include/*.h $(c_root)/bindings/c/*.h) $(c_build)/border.inc
 
@@ -69,15 +69,15 @@ c-examples: $(c_examples) ## build the C examples and run each of them once
 	  $(c_build)/hello && $(c_build)/load pantry $(c_root)/bindings && \
 	  $(c_build)/writer numbers --count 1000 >acknowledged && $(c_build)/writer verify numbers <acknowledged
 
-# The compiler adds -lc and -lgcc_s itself, and the C library has held -lutil and -lrt for years; all else that rustc
-# names must be in STATIC_LIBS. In a target directory of its own, because other arguments to rustc would make cargo
-# build the library again.
-c-static-libs: ## whether STATIC_LIBS still names all that the archive needs
+# rustc's own words but the two that the compiler adds by itself, in rustc's order. In a target directory of its own, because
+# other arguments to rustc would make cargo build the library again.
+c-static-libs: ## whether STATIC_LIBS, which larder.pc has as Libs.private, is what rustc says that the archive needs
 	@cd $(c_root) && mkdir -p $(c_build) && \
 	  said=$$($(CARGO) rustc --quiet --locked --lib --target-dir $(c_build)/static-libs --crate-type staticlib -- \
 	    --print native-static-libs 2>&1 | sed -n 's/.*native-static-libs: //p') && \
-	  echo "rustc: $$said" && echo "here:  $(STATIC_LIBS)" && [ -n "$$said" ] && for word in $$said; do \
-	    case " $(STATIC_LIBS) -lc -lgcc_s -lutil -lrt " in *" $$word "*) ;; *) echo "$$word is missing"; exit 1 ;; esac; done
+	  echo "rustc: $$said" && echo "here:  $(STATIC_LIBS)" && [ -n "$$said" ] && \
+	  needed=$$(for word in $$said; do case $$word in -lc | -lgcc_s) ;; *) echo $$word ;; esac; done | xargs) && \
+	  if [ "$$needed" != "$(STATIC_LIBS)" ]; then echo "FAILED: STATIC_LIBS has to be $$needed"; exit 1; fi
 
 c-clean:
 	rm -rf $(c_build)

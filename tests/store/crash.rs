@@ -1,12 +1,13 @@
 //! The power is cut, or the process killed, at every call that the store makes: in short programs, in the
 //! open before them and the close after them, and in the recovery from all that (P12).
 
-use crate::model::{for_seeds, program};
-use crate::world::{Mix, Op, Random, World, draw_checkpoints, small_options, small_tuning, sync_modes};
-use larder::store::Tuning;
+use crate::model::{for_seeds, program, seconds};
+use crate::world::{Item, Mix, Op, Random, Value, World, draw_checkpoints, small_options, small_tuning, sync_modes};
+use larder::store::{Condition, Ttl, Tuning};
 use larder::{Options, SyncMode};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 /// What is cut short: a new store that goes through `ops`, and is closed.
 struct Program {
@@ -65,6 +66,7 @@ impl Program {
     }
 }
 
+#[derive(Default)]
 struct Counts {
     images: AtomicU64,
     kills: AtomicU64,
@@ -74,20 +76,12 @@ struct Counts {
     from_checkpoint: AtomicU64,
 }
 
-static COUNTS: Counts = Counts {
-    images: AtomicU64::new(0),
-    kills: AtomicU64::new(0),
-    calls: AtomicU64::new(0),
-    opens: AtomicU64::new(0),
-    from_checkpoint: AtomicU64::new(0),
-};
-
 /// Opens, and counts.
-fn open(world: &mut World) {
+fn open(world: &mut World, counts: &Counts) {
     world.open();
-    COUNTS.opens.fetch_add(1, Ordering::Relaxed);
+    counts.opens.fetch_add(1, Ordering::Relaxed);
     let opening = world.store().opening().unwrap();
-    COUNTS.from_checkpoint.fetch_add(u64::from(opening.is_from_checkpoint), Ordering::Relaxed);
+    counts.from_checkpoint.fetch_add(u64::from(opening.is_from_checkpoint), Ordering::Relaxed);
 }
 
 /// Runs `check`, and says where it was if that fails.
@@ -99,19 +93,19 @@ fn at<R>(place: impl Fn() -> String, check: impl FnOnce() -> R) -> R {
 }
 
 /// Power cuts at every call of a program; `images` directories drawn for each.
-fn cut_everywhere(program: &Program, images: u64) {
+fn cut_everywhere(program: &Program, images: u64, counts: &Counts) {
     let mut random = Random::new(program.seed ^ 0xC7A5);
     for n in 1.. {
         let (world, is_done) = program.run(Some(n));
-        COUNTS.calls.fetch_add(1, Ordering::Relaxed);
+        counts.calls.fetch_add(1, Ordering::Relaxed);
         for _ in 0..images {
             let seed = random.next();
-            COUNTS.images.fetch_add(1, Ordering::Relaxed);
+            counts.images.fetch_add(1, Ordering::Relaxed);
             let place =
                 || format!("power cut at call {n}, image {seed}; {:#?}\ncalls: {:#?}", program.ops, world.last_calls());
             at(place, || {
                 let mut next = world.after_power_cut(seed);
-                open(&mut next);
+                open(&mut next, counts);
                 next.check_after_power_cut();
             });
         }
@@ -120,7 +114,7 @@ fn cut_everywhere(program: &Program, images: u64) {
         let cut = 1 + random.below(14);
         let place =
             || format!("power cut at call {n}, image {seed}, then at call {cut} of the recovery; {:#?}", program.ops);
-        at(place, || recover_with_cuts(world.after_power_cut(seed), cut, random.next()));
+        at(place, || recover_with_cuts(world.after_power_cut(seed), cut, random.next(), counts));
         if is_done {
             break;
         }
@@ -128,10 +122,10 @@ fn cut_everywhere(program: &Program, images: u64) {
 }
 
 /// Opens with the power failing at call `cut`, then again without.
-fn recover_with_cuts(mut world: World, cut: u64, seed: u64) {
+fn recover_with_cuts(mut world: World, cut: u64, seed: u64, counts: &Counts) {
     world.sim.crash_at_call(cut);
     let is_open = world.try_open().is_ok();
-    COUNTS.images.fetch_add(1, Ordering::Relaxed);
+    counts.images.fetch_add(1, Ordering::Relaxed);
     if is_open {
         world.sim.clear_failures();
         world.check_after_power_cut();
@@ -143,12 +137,12 @@ fn recover_with_cuts(mut world: World, cut: u64, seed: u64) {
     } else {
         world.cut_power(seed)
     }
-    open(&mut world);
+    open(&mut world, counts);
     world.check_after_power_cut();
 }
 
 /// Every call of the recovery from one image, with more than one image after it (P12).
-fn cut_every_recovery(program: &Program, stride: u64) {
+fn cut_every_recovery(program: &Program, stride: u64, counts: &Counts) {
     let mut random = Random::new(program.seed ^ 0x12EC);
     let mut n = 1 + random.below(stride);
     loop {
@@ -159,7 +153,7 @@ fn cut_every_recovery(program: &Program, stride: u64) {
             again.sim.crash_at_call(cut);
             let was_cut = again.try_open().is_err();
             for seed in 0..2 {
-                COUNTS.images.fetch_add(1, Ordering::Relaxed);
+                counts.images.fetch_add(1, Ordering::Relaxed);
                 let place = || {
                     format!(
                         "power cut at call {n}, image {first}, call {cut} of the recovery, image {seed}; {:#?}",
@@ -168,7 +162,7 @@ fn cut_every_recovery(program: &Program, stride: u64) {
                 };
                 at(place, || {
                     let mut last = again.after_power_cut(seed);
-                    open(&mut last);
+                    open(&mut last, counts);
                     last.check_after_power_cut();
                 });
             }
@@ -184,14 +178,14 @@ fn cut_every_recovery(program: &Program, stride: u64) {
 }
 
 /// The process is killed at every call: it is never made, and all before it are as they were.
-fn kill_everywhere(program: &Program) {
+fn kill_everywhere(program: &Program, counts: &Counts) {
     for n in 1.. {
         let (mut world, is_done) = program.run(Some(n));
-        COUNTS.kills.fetch_add(1, Ordering::Relaxed);
+        counts.kills.fetch_add(1, Ordering::Relaxed);
         let place = || format!("killed at call {n}; {:#?}", program.ops);
         at(place, || {
             world.kill();
-            open(&mut world);
+            open(&mut world, counts);
             world.check_after_kill_in_a_write();
         });
         if is_done {
@@ -201,25 +195,27 @@ fn kill_everywhere(program: &Program) {
 }
 
 fn run_all(sync: SyncMode, default_cases: u64) {
+    let counts = Counts::default();
     for_seeds("crash", default_cases, |seed| {
         let program = Program::draw(seed, sync);
-        cut_everywhere(&program, 2);
+        cut_everywhere(&program, 2, &counts);
         if seed % 2 == 0 {
-            kill_everywhere(&program);
+            kill_everywhere(&program, &counts);
         } else {
-            cut_every_recovery(&program, 12);
+            cut_every_recovery(&program, 12, &counts);
         }
     });
+    // A failure ends the test before this line: what is counted here was found right.
+    let Counts { images, kills, calls, opens, from_checkpoint } = &counts;
     let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    println!("torture: crash_images={} lost=0 wrong=0 after_cuts_at={}", count(images), count(calls));
     println!(
-        "crash: so far {} crash images and {} kills, after cuts at {} calls; {} of {} opens from a checkpoint",
-        count(&COUNTS.images),
-        count(&COUNTS.kills),
-        count(&COUNTS.calls),
-        count(&COUNTS.from_checkpoint),
-        count(&COUNTS.opens)
+        "torture: simulated_kills={} lost=0 wrong=0 from_checkpoint={} of={}",
+        count(kills),
+        count(from_checkpoint),
+        count(opens)
     );
-    assert!(count(&COUNTS.from_checkpoint) > count(&COUNTS.opens) / 20, "checkpoints were hardly put to the test");
+    assert!(count(from_checkpoint) > count(opens) / 20, "checkpoints were hardly put to the test");
 }
 
 #[test]
@@ -235,4 +231,65 @@ fn a_crash_at_any_call_in_mode_interval_leaves_a_prefix() {
 #[test]
 fn a_crash_at_any_call_in_mode_none_leaves_a_prefix() {
     run_all(sync_modes()[2], 16);
+}
+
+/// The operations of which all short programs are made: each kind of record, and each thing that moves or syncs them.
+/// `place` makes values differ.
+fn letters(place: u64) -> [Op; 10] {
+    let value = |len| Value { number: place + 1, len };
+    let set = |key, len, ttl| Op::Set { key, value: value(len), ttl, condition: Condition::Always, sync: false };
+    let item = |key, set| Item { key, set };
+    [
+        set(0, 20, Ttl::Forever),
+        // Three of these fill a segment.
+        set(0, 1_500, Ttl::Forever),
+        set(1, 20, Ttl::Millis(50)),
+        Op::Del { key: 0 },
+        Op::Batch {
+            items: vec![
+                item(0, Some((value(30), Ttl::Forever))),
+                item(1, Some((value(700), Ttl::Forever))),
+                item(2, None),
+            ],
+            sync: false,
+        },
+        Op::Sync,
+        Op::Step,
+        Op::Compact,
+        Op::Clock { by_ms: 60 },
+        Op::Reopen,
+    ]
+}
+
+/// The `n`-th of all programs, the shorter first.
+fn nth_program(n: u64, sync: SyncMode) -> Program {
+    let (mut rest, mut len) = (n, 1);
+    while rest >= 10_u64.pow(len) {
+        rest -= 10_u64.pow(len);
+        len += 1;
+    }
+    let ops = (0..len).map(|place| {
+        let letter = rest / 10_u64.pow(place) % 10;
+        letters(u64::from(place)).into_iter().nth(letter as usize).unwrap()
+    });
+    // A checkpoint with every step, which makes no difference where no step is.
+    let tuning = Tuning { checkpoint_bytes: 0, checkpoint_index_multiple: 0, ..small_tuning(u64::MAX) };
+    Program { seed: n, options: small_options(sync, 4096), tuning, ops: ops.collect() }
+}
+
+/// Every program of one and of two operations; with `LARDER_SECONDS`, of three and four as far as it gets.
+#[test]
+fn a_crash_at_any_call_of_every_short_program_leaves_a_prefix() {
+    let counts = Counts::default();
+    let begin = Instant::now();
+    let mut count = 0;
+    while count < 110 || seconds().is_some_and(|limit| begin.elapsed() < limit) {
+        for sync in sync_modes() {
+            let program = nth_program(count, sync);
+            cut_everywhere(&program, 1, &counts);
+        }
+        count += 1;
+    }
+    println!("torture: short_programs={count} lost=0 wrong=0");
+    println!("torture: crash_images={} lost=0 wrong=0", counts.images.load(Ordering::Relaxed));
 }

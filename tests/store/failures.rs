@@ -60,7 +60,7 @@ impl Run {
             Ok(()) => {}
             Err(_) if matches!(op, Op::Reopen) => {
                 // Closed all the same, or not opened again.
-                self.world.store = None;
+                self.world.not_closed();
                 self.open_and_check();
                 self.refuses = false;
             }
@@ -109,7 +109,7 @@ impl Run {
                     let error = closed.expect_err("a store that refuses writes cannot be closed in order");
                     assert_ne!(error.status(), Status::ReadOnly, "the first error is wanted, not its consequence");
                 }
-                self.world.store = None;
+                self.world.not_closed();
                 self.world.open();
                 self.world.check_after_kill();
             }

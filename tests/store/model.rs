@@ -2,27 +2,45 @@
 //!
 //! Segments of 4 KiB, eight keys, hashes of four bits: what would need a large store happens within
 //! a few operations. `LARDER_CASES` sets how many programs run per variant, `LARDER_SEED` runs the one
-//! program of that seed.
+//! program of that seed. With `LARDER_SECONDS` programs run until that time is over, from the seed `LARDER_FROM` on.
 
 use crate::world::{Mix, Op, Random, World, draw_checkpoints, draw_op, small_options, small_tuning, sync_modes};
 use larder::{Status, SyncMode};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::time::{Duration, Instant};
 
 /// A number from the environment, or `default`.
 pub fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().map_or(default, |text| text.parse().unwrap())
 }
 
-/// Runs `run` with each seed; a failure is reported with its seed.
-pub fn for_seeds(what: &str, default_count: u64, run: impl Fn(u64)) {
+/// How long a test that has no end of its own is to run, if somebody says so.
+pub fn seconds() -> Option<Duration> {
+    match number("LARDER_SECONDS", 0) {
+        0 => None,
+        seconds => Some(Duration::from_secs(seconds)),
+    }
+}
+
+/// Runs `run` with each seed, and says how many; a failure is reported with its seed.
+pub fn for_seeds(what: &str, default_count: u64, run: impl Fn(u64)) -> u64 {
+    let begin = Instant::now();
     let only = std::env::var("LARDER_SEED").ok().map(|text| text.parse().unwrap());
-    let seeds = only.map_or(0..number("LARDER_CASES", default_count), |seed| seed..seed + 1);
+    let from = number("LARDER_FROM", 0);
+    let end = if seconds().is_some() { u64::MAX } else { number("LARDER_CASES", default_count) };
+    let seeds = only.map_or(from..end, |seed: u64| seed..seed + 1);
+    let mut count = 0;
     for seed in seeds {
+        if count > 0 && seconds().is_some_and(|limit| begin.elapsed() >= limit) {
+            break;
+        }
+        count += 1;
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| run(seed))) {
             eprintln!("{what}: failed with LARDER_SEED={seed}");
             resume_unwind(panic);
         }
     }
+    count
 }
 
 /// Runs the operations, and prints them if that fails.
@@ -71,17 +89,22 @@ fn run_one(seed: u64, sync: SyncMode) {
 
 const CASES: u64 = 1_000;
 
+fn run_all(what: &str, sync: SyncMode) {
+    let count = for_seeds(what, CASES, |seed| run_one(seed, sync));
+    println!("torture: model_programs={count} lost=0 wrong=0");
+}
+
 #[test]
 fn random_programs_agree_with_the_model_in_mode_always() {
-    for_seeds("mode always", CASES, |seed| run_one(seed, sync_modes()[0]));
+    run_all("mode always", sync_modes()[0]);
 }
 
 #[test]
 fn random_programs_agree_with_the_model_in_mode_interval() {
-    for_seeds("mode interval", CASES, |seed| run_one(seed, sync_modes()[1]));
+    run_all("mode interval", sync_modes()[1]);
 }
 
 #[test]
 fn random_programs_agree_with_the_model_in_mode_none() {
-    for_seeds("mode none", CASES, |seed| run_one(seed, sync_modes()[2]));
+    run_all("mode none", sync_modes()[2]);
 }

@@ -4,8 +4,9 @@
 //!
 //! `checker` decides whether a history can be explained, `histories` records them, `stress` looks for
 //! lost and torn values while the store is closed under its users, `group` stops the disk in the middle of a
-//! sync, `killed` ends the process.
+//! sync, `between` compacts in the middle of a write, `killed` ends the process.
 
+mod between;
 mod checker;
 mod group;
 mod histories;

@@ -867,6 +867,11 @@ impl World {
     pub fn kill(&mut self) {
         let next = self.sim.kill();
         self.sim = next;
+        self.not_closed();
+    }
+
+    /// The store is gone, and no close has noted how far its clock was.
+    pub fn not_closed(&mut self) {
         self.store = None;
         self.oracle.clock.low = self.oracle.clock_floor;
     }

@@ -9,8 +9,10 @@ use crate::tree::{self, TextFile};
 use std::collections::BTreeMap;
 
 /// Module and level. The second figure orders modules of one level where one builds on another.
-const LEVELS: [(&str, (u8, u8)); 19] = [
+const LEVELS: [(&str, (u8, u8)); 22] = [
     ("error", (0, 0)),
+    ("rules", (0, 0)),
+    ("sort", (0, 0)),
     ("options", (0, 1)),
     ("stats", (0, 1)),
     ("format", (0, 1)),
@@ -24,6 +26,7 @@ const LEVELS: [(&str, (u8, u8)); 19] = [
     ("compaction", (3, 0)),
     ("expiry", (3, 0)),
     ("checkpoint", (3, 0)),
+    ("salvage", (3, 0)),
     ("snapshot", (3, 0)),
     ("store", (4, 0)),
     ("cursor", (4, 0)),

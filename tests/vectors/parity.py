@@ -41,8 +41,9 @@ def code_of(patterns):
     return text
 
 
-def problems_of(functions, names_in, left_out, verbs, used_verbs):
-    """What is wrong, as sentences. `names_in` is each language's set of names, `left_out` its reasons."""
+def problems_of(functions, names_in, left_out, verbs, used_verbs, without_vectors):
+    """What is wrong, as sentences. `names_in` is each language's set of names, `left_out` its reasons; `without_vectors`
+    says of functions that no vector can be about why."""
     problems = []
     for language, names in names_in.items():
         reasons = left_out[language]
@@ -58,11 +59,17 @@ def problems_of(functions, names_in, left_out, verbs, used_verbs):
     for verb in sorted(set(verbs) - used_verbs):
         problems.append(f"no vector uses {verb}")
     covered = {function for verb in used_verbs for function in verbs.get(verb, [])}
-    problems += [f"no vector is about {function}" for function in functions if function not in covered]
+    for function in functions:
+        if function in covered and function in without_vectors:
+            problems.append(f"a vector is about {function}, and parity.json says why not")
+        if function not in covered and not without_vectors.get(function):
+            problems.append(f"no vector is about {function}")
+    for function in sorted(set(without_vectors) - set(functions)):
+        problems.append(f"{function} has no vectors, and is no function of the header")
     return problems
 
 
-def table_of(functions, names_in, left_out, verbs):
+def table_of(functions, names_in, left_out, verbs, without_vectors):
     """The table as a page."""
     languages = list(names_in)
     lines = [
@@ -87,6 +94,11 @@ def table_of(functions, names_in, left_out, verbs):
                 notes.append(reason)
             cells.append(f"no <sup>{notes.index(reason) + 1}</sup>")
         using = ", ".join(verb for verb, called in verbs.items() if function in called)
+        if function in without_vectors:
+            reason = without_vectors[function]
+            if reason not in notes:
+                notes.append(reason)
+            using = f"none <sup>{notes.index(reason) + 1}</sup>"
         lines.append(f"| `{function}` | {using} | " + " | ".join(cells) + " |")
     lines += [""] + [f"{number}. {reason}." for number, reason in enumerate(notes, 1)]
     return "\n".join(lines) + "\n"
@@ -95,7 +107,7 @@ def table_of(functions, names_in, left_out, verbs):
 def self_test():
     """Each kind of difference is found, and an agreement is none."""
     functions, verbs = ["larder_a", "larder_b"], {"a": ["larder_a"], "b": ["larder_b"]}
-    good = (functions, {"X": {"larder_a"}}, {"X": {"larder_b": "why"}}, verbs, {"a", "b"})
+    good = (functions, {"X": {"larder_a"}}, {"X": {"larder_b": "why"}}, verbs, {"a", "b"}, {})
     assert problems_of(*good) == []
     bad = [
         (0, ["larder_a", "larder_b", "larder_c"], "X has no larder_c"),
@@ -104,6 +116,8 @@ def self_test():
         (2, {"X": {"larder_b": "why", "larder_z": "why"}}, "larder_z, which is no function"),
         (4, {"a", "b", "z"}, "use z"),
         (4, {"a"}, "no vector is about larder_b"),
+        (5, {"larder_b": "why"}, "a vector is about larder_b"),
+        (5, {"larder_z": "why"}, "larder_z has no vectors"),
     ]
     for at, value, wanted in bad:
         changed = list(good)
@@ -126,11 +140,11 @@ def main():
         for line in filter(str.strip, lines):
             used_verbs |= {step} if (step := json.loads(line).get("do")) else set()
 
-    table = table_of(functions, names_in, left_out, config["verbs"])
+    table = table_of(functions, names_in, left_out, config["verbs"], config["without_vectors"])
     if os.environ.get("LARDER_BLESS") == "1":
         TABLE.parent.mkdir(exist_ok=True)
         TABLE.write_text(table)
-    problems = problems_of(functions, names_in, left_out, config["verbs"], used_verbs)
+    problems = problems_of(functions, names_in, left_out, config["verbs"], used_verbs, config["without_vectors"])
     if not TABLE.is_file() or TABLE.read_text() != table:
         problems.append("docs/languages/parity.md is stale: LARDER_BLESS=1 make parity")
     width = max(map(len, functions))

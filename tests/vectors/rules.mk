@@ -15,7 +15,7 @@ vectors: need-cc build parity ## the conformance vectors from C, plain and under
 	$(vectors_build)/c tests/vectors/vectors.jsonl
 	$(CC) $(vectors_flags) -fsanitize=address,undefined -fno-sanitize-recover=all bindings/c/tests/vectors.c -o $(vectors_build)/c-asan $(vectors_link)
 	$(vectors_build)/c-asan tests/vectors/vectors.jsonl
-	$(call snippets,c)
+	$(call snippets,c bindings/c/README.md:c)
 
 parity: ## whether every binding has every function of the header, or says why not
 	@if ! command -v $(PYTHON) >/dev/null; then \

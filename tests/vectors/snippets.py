@@ -1,6 +1,7 @@
-"""Compiles and runs what docs/languages shows: the blocks of each page, one after the other, are one program.
+"""Compiles and runs what pages show: the blocks of one language on a page, one after the other, are one program.
 
-    snippets.py PAGE…       c, cpp, go, python, node, java; prints "N passed, M failed"
+    snippets.py PAGE…       c, cpp, go, python, node, java: docs/languages/<page>.md; docs/x.md:c: the C of another page;
+                            prints "N passed, M failed"
 
 A block counts if it is fenced with the page's language; one with <!-- not run: why --> before it does not. The frames
 below are what a page leaves out: includes, main, and two functions that check. Each program runs in a directory of its
@@ -24,6 +25,7 @@ FRAMES = {
     "cpp": '#include "larder.hpp"\n#undef NDEBUG\n#include <cassert>\n#include <iostream>\nint main() {\n%s\n}\n',
     "go": """package main
 import ("errors"; "fmt"; "log"; "time"; larder "larder.dev/go")
+var _, _, _, _ = errors.Is, fmt.Sprint, log.Fatal, time.Second
 func must(err error) { if err != nil { log.Fatal(err) } }
 func check(holds bool) { if !holds { panic("it does not hold") } }
 func main() {
@@ -80,23 +82,25 @@ def commands(page, scratch):
         yield [java, "--enable-native-access=ALL-UNNAMED", "-cp", f"{classes}:.", "Program"]
 
 
-def run(page):
+def run(argument):
     """Whether the page's program compiles and runs."""
-    code = blocks_of(page, (TREE / "docs" / "languages" / f"{page}.md").read_text())
-    if code.count("\n") < 10:
-        print(f"FAILED: docs/languages/{page}.md: no program in it")
+    path, _, page = argument.rpartition(":")
+    path = path or f"docs/languages/{page}.md"
+    code = blocks_of(page, (TREE / path).read_text())
+    if code.count("\n") < 2:
+        print(f"FAILED: {path}: no program in it")
         return False
     name = {"java": "Program.java", "go": "main.go", "node": "program.js", "python": "program.py"}.get(page, f"program.{page}")
     environment = {**os.environ, "LARDER_LIBRARY": str(LIB_DIR / "liblarder.so")}
     with tempfile.TemporaryDirectory(prefix="larder-snippets-") as directory:
         scratch = pathlib.Path(directory)
-        (scratch / name).write_text(FRAMES[page] % code if page not in ("python", "node") else code)
+        (scratch / name).write_text(code if page in ("python", "node") or "int main(" in code else FRAMES[page] % code)
         for command in commands(page, scratch):
             ended = subprocess.run(command, cwd=scratch, env=environment, capture_output=True, text=True, timeout=180)
             if ended.returncode != 0:
-                print(f"FAILED: docs/languages/{page}.md: {' '.join(command[:3])}\n{ended.stdout}{ended.stderr}")
+                print(f"FAILED: {path}, {page}: {' '.join(command[:3])}\n{ended.stdout}{ended.stderr}")
                 return False
-    print(f"ok   docs/languages/{page}.md")
+    print(f"ok   {path}, {page}")
     return True
 
 

@@ -4,6 +4,8 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <string>
 #include <thread>
 #include <type_traits>
@@ -161,6 +163,35 @@ void threads_share_a_store(bool &good, const std::string &location) {
     for (int n = 0; n < 500; n++) CHECK(values[static_cast<std::size_t>(n)] == std::to_string(n));
 }
 
+void a_damaged_store_is_salvaged_and_the_loss_told(bool &good, const std::string &location) {
+    larderpp::store db(location, quick());
+    for (int n = 0; n < 20; n++) db.set("key " + std::to_string(n), std::string(300, static_cast<char>('a' + n)));
+    bool is_busy = false;
+    try {
+        larderpp::salvage(location, location + "-saved");
+    } catch (const larderpp::error &failure) {
+        is_busy = failure.status() == LARDER_BUSY;
+    }
+    CHECK(is_busy);
+    db.close();
+    int spoilt = 0;
+    for (const auto &entry : std::filesystem::directory_iterator(location)) {
+        std::fstream file(entry.path(), std::ios::in | std::ios::out | std::ios::binary);
+        const std::string bytes((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+        const std::size_t at = bytes.find(std::string(300, 'd'));
+        if (at == std::string::npos) continue;
+        file.clear();
+        file.seekp(static_cast<std::streamoff>(at)).put('x');
+        spoilt++;
+    }
+    CHECK(spoilt == 1);
+    const larderpp::salvaged done = larderpp::salvage(location, location + "-saved");
+    CHECK(done.report.keys == 19 && done.report.losses == 1 && done.report.has_whole_manifest == 1);
+    CHECK(done.losses.find("\t\"key 3\"\t-\t") != std::string::npos);
+    const larderpp::store saved(location + "-saved");
+    CHECK(saved.size() == 19 && !saved.contains("key 3") && saved.get("key 4") == std::string(300, 'e'));
+}
+
 const struct {
     const char *name;
     test run;
@@ -174,6 +205,7 @@ const struct {
     TEST(a_range_loop_sees_every_pair_and_can_be_left_early),
     TEST(a_refused_batch_stays_as_it_is),
     TEST(threads_share_a_store),
+    TEST(a_damaged_store_is_salvaged_and_the_loss_told),
 };
 
 } // namespace

@@ -38,7 +38,7 @@ from ._errors import (
     Unsupported,
     status_name,
 )
-from ._store import Batch, Stats, Store, abi_version, backend, open, version
+from ._store import Batch, SalvageReport, Stats, Store, abi_version, backend, open, salvage, version
 
 __all__ = [
     "Batch",
@@ -59,6 +59,7 @@ __all__ = [
     "OutOfMemory",
     "Panic",
     "ReadOnly",
+    "SalvageReport",
     "Stats",
     "Status",
     "Store",
@@ -67,6 +68,7 @@ __all__ = [
     "abi_version",
     "backend",
     "open",
+    "salvage",
     "status_name",
     "version",
 ]

@@ -34,6 +34,15 @@ class StatsStruct(ctypes.Structure):
     _fields_ = [("struct_size", c_uint32), ("reserved", c_uint32)] + [(name, c_uint64) for name in STATS_FIELDS]
 
 
+REPORT_FIELDS = ("segments", "records", "keys", "bytes", "losses", "lost_bytes", "has_whole_manifest")
+
+
+class ReportStruct(ctypes.Structure):
+    """`larder_salvage_report`."""
+
+    _fields_ = [("struct_size", c_uint32), ("reserved", c_uint32)] + [(name, c_uint64) for name in REPORT_FIELDS]
+
+
 class ViewStruct(ctypes.Structure):
     """`larder_view`."""
 
@@ -68,6 +77,7 @@ SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "larder_compact": (c_int32, [c_void_p, _ERR]),
     "larder_verify": (c_int32, [c_void_p, POINTER(c_uint64), _ERR]),
     "larder_stats_get": (c_int32, [c_void_p, POINTER(StatsStruct), _ERR]),
+    "larder_salvage": (c_int32, [c_char_p, c_char_p, c_void_p, POINTER(ReportStruct), _OUT, _SIZE, _ERR]),
     "larder_cursor_open": (c_int32, [c_void_p, c_char_p, c_size_t, _OUT, _ERR]),
     "larder_cursor_next": (c_int32, [c_void_p, _OUT, _SIZE, _OUT, _SIZE, _ERR]),
     "larder_cursor_close": (None, [c_void_p]),

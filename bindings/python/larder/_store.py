@@ -97,6 +97,50 @@ def open(
     return Store(location, options)
 
 
+class SalvageReport(NamedTuple):
+    """What `salvage` did; `larder_salvage_report` says what each figure is, `larder_salvage` what a loss's line is."""
+
+    segments: int
+    records: int
+    keys: int
+    bytes: int
+    lost_bytes: int
+    has_whole_manifest: bool
+    losses: list[str]
+
+
+def salvage(
+    source: str | bytes | os.PathLike[str] | os.PathLike[bytes],
+    target: str | bytes | os.PathLike[str] | os.PathLike[bytes],
+    **options: str | int | bool,
+) -> SalvageReport:
+    """Writes what is intact in the store in `source` into a new store in `target`, which must be missing or empty.
+
+    The source may be a store that `open` refuses; no byte of it is changed. Damage is no failure: the report lists it.
+    Of the options `segment_size` is used.
+    """
+    library, error, wanted = _native.library(), _native.ErrorStruct(), _native.library().larder_options_new()
+    report = _native.ReportStruct(struct_size=ctypes.sizeof(_native.ReportStruct))
+    text, text_len = c_void_p(), c_size_t()
+    try:
+        for name, value in options.items():
+            _plain.check(library.larder_options_set(wanted, _text(name), _option(value), error), error)
+        status = library.larder_salvage(
+            _text(source), _text(target), wanted, byref(report), byref(text), byref(text_len), error
+        )
+        _plain.check(status, error)
+    finally:
+        library.larder_options_free(wanted)
+    try:
+        losses = ctypes.string_at(text, text_len.value).decode().splitlines()
+    finally:
+        library.larder_free(text)
+    return SalvageReport(
+        report.segments, report.records, report.keys, report.bytes, report.lost_bytes,
+        bool(report.has_whole_manifest), losses,
+    )
+
+
 class Stats(NamedTuple):
     """The figures of one store at one moment; `larder_stats` says what each is."""
 

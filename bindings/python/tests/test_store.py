@@ -202,6 +202,27 @@ class WholeStore(StoreTest):
         self.db.verify()
         self.assertEqual(dict(self.db.items()), before)
 
+    def test_salvage_recovers_all_but_the_damaged_record(self):
+        for n in range(50):
+            self.db[b"key %d" % n] = bytes([n]) * 300
+        target = os.path.join(self.scratch, "target")
+        self.raises(larder.Busy, 102, larder.salvage, self.location, target)
+        self.db.close()
+        for name in os.listdir(self.location):
+            with open(os.path.join(self.location, name), "r+b") as file:
+                content = file.read()
+                if bytes([7]) * 300 in content:
+                    file.seek(content.index(bytes([7]) * 300))
+                    file.write(b"x")
+        report = larder.salvage(self.location, target)
+        self.assertEqual((report.keys, report.has_whole_manifest, len(report.losses)), (49, True, 1))
+        self.assertIn('\t"key 7"\t-\t', report.losses[0])
+        self.assertEqual((report.lost_bytes % 8, report.segments > 0, report.records >= report.keys), (0, True, True))
+        self.raises(larder.InvalidArgument, 100, larder.salvage, self.location, target)
+        self.raises(larder.NotFound, 1, larder.salvage, os.path.join(self.scratch, "nothing"), target + "2")
+        with larder.open(target) as salvaged:
+            self.assertEqual(sorted(salvaged), sorted(b"key %d" % n for n in range(50) if n != 7))
+
     def test_use_after_close_is_an_error_and_a_second_close_does_nothing(self):
         self.db.close()
         self.db.close()
@@ -480,6 +501,7 @@ class AbiAndBinding(unittest.TestCase):
         structs = {struct["name"]: [field["name"] for field in struct["fields"]] for struct in self.api["structs"]}
         for name, ours in (
             ("larder_error", _native.ErrorStruct), ("larder_stats", _native.StatsStruct), ("larder_view", _native.ViewStruct),
+            ("larder_salvage_report", _native.ReportStruct),
         ):
             self.assertEqual([name for name, _ in ours._fields_], structs[name])
         self.assertEqual(larder.Stats._fields, tuple(structs["larder_stats"][2:]))

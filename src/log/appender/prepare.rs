@@ -11,6 +11,7 @@ use crate::epoch::Epochs;
 use crate::error::{Error, Result, Status};
 use crate::format::manifest::Change;
 use crate::options::SyncMode;
+use crate::rules::{self, Rule};
 use crate::storage::PageSize;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -36,9 +37,8 @@ impl Log {
         let mut file_len = file_len;
         loop {
             let made = self.make_segment(file_len, room, self.config.bytes_max_ordinary()).and_then(|segment| {
-                let listed = self
-                    .storage
-                    .sync_directory()
+                let named = if rules::holds(Rule::NewNameSynced) { self.storage.sync_directory() } else { Ok(()) };
+                let listed = named
                     .map_err(|source| self.directory_failed(&source))
                     .and_then(|()| self.commit(&[Change::Add { id: segment.id(), file_len }]));
                 match listed {
@@ -105,7 +105,7 @@ impl Log {
         self.segments.remove(epochs, segment);
         // After a failed edit the manifest may name it all the same: then the file has to be there. What stays
         // behind without need is swept on the next open (R7).
-        if self.failure().is_none() {
+        if self.failure().is_none() || !rules::holds(Rule::FailedEditKeepsFiles) {
             let _ = self.storage.remove(&segment.name());
         }
     }

@@ -9,6 +9,7 @@
 use super::Segment;
 use crate::error::{Error, Result, Status};
 use crate::format::segment::{self as head, DURABLE_WORD, Durable};
+use crate::rules::{self, Rule};
 use std::sync::atomic::Ordering;
 
 const REWRITE_CHUNK_BYTES: u64 = 1 << 20;
@@ -102,11 +103,15 @@ impl Segment {
             if let Some(bytes) = self.map.read(offset as usize..chunk_end as usize) {
                 // By way of a copy: the target is the very memory that the map shows.
                 let copy = bytes.to_vec();
-                file.write_at(&copy, offset).map_err(failed)?;
+                if rules::holds(Rule::KeptRewritten) {
+                    file.write_at(&copy, offset).map_err(failed)?;
+                }
             }
             offset = chunk_end;
         }
-        file.sync().map_err(|source| Error::from_io(&format!("sync {}", self.name()), &source))?;
+        if rules::holds(Rule::KeptSynced) {
+            file.sync().map_err(|source| Error::from_io(&format!("sync {}", self.name()), &source))?;
+        }
         // A cut stays one until the manifest has sealed the segment: recovery may begin again before (RC3).
         self.store_durable_word(end, is_cut);
         Ok(())

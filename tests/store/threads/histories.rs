@@ -3,12 +3,14 @@
 use super::checker::{Event, Step, check};
 use super::{Ending, MODES, Moments, Random, number_of, plain, small, tuning, value};
 use crate::basics::Scratch;
+use crate::model::{number as from, seconds};
 use larder::storage::DiskStorage;
 use larder::store::{BatchOp, Condition, SetOptions, SetOutcome, Ttl, Tuning};
 use larder::{Store, SyncMode};
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const KEY_COUNT: u64 = 5;
 const THREAD_COUNT: usize = 4;
@@ -135,6 +137,18 @@ fn assert_linearizable(what: &str, threads: &[Vec<Event>]) {
 /// Several histories on one store, each with keys of its own, while another thread compacts; then once more with
 /// what is there after reopening as the last reads.
 fn run(name: &str, sync: SyncMode, tuning: &Tuning, history_count: u64, step_count: usize) {
+    let begin = Instant::now();
+    let mut count = 0;
+    while count == 0 || seconds().is_some_and(|limit| begin.elapsed() < limit) {
+        let first = from("LARDER_FROM", 0) + count;
+        run_once(name, sync, tuning, first..first + history_count, step_count);
+        count += history_count;
+    }
+    println!("torture: histories={count} wrong=0 lost=0");
+}
+
+fn run_once(name: &str, sync: SyncMode, tuning: &Tuning, of: Range<u64>, step_count: usize) {
+    let first = of.start;
     let scratch = Scratch::new();
     let open = || {
         let storage = DiskStorage::open(scratch.path(), true, false).unwrap();
@@ -155,7 +169,7 @@ fn run(name: &str, sync: SyncMode, tuning: &Tuning, history_count: u64, step_cou
                 std::thread::sleep(Duration::from_millis(1));
             }
         });
-        for history in 0..history_count {
+        for history in of {
             let recorder = |thread: usize| Recorder {
                 store: &store,
                 moments: &moments,
@@ -188,7 +202,7 @@ fn run(name: &str, sync: SyncMode, tuning: &Tuning, history_count: u64, step_cou
     let store = open();
     for (history, threads) in histories.iter_mut().enumerate() {
         let random = Random(1);
-        let history = history as u64;
+        let history = first + history as u64;
         let mut last =
             Recorder { store: &store, moments: &moments, numbers: &numbers, history, random, events: Vec::new() };
         last.get_all();
