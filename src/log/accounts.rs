@@ -87,6 +87,12 @@ impl Accounts {
         (self.live_count.load(Ordering::Relaxed).max(0) as u64).saturating_sub(expired)
     }
 
+    /// How many of the live keys will expire.
+    pub fn expiring_count(&self, now_ms: u64) -> u64 {
+        let is_over = now_ms / 1_000;
+        self.expiring.iter().map(|s| s.lock().range(is_over + 1..).map(|(_, n)| n).sum::<u64>()).sum()
+    }
+
     /// Bytes of live records.
     pub fn live_bytes(&self) -> u64 {
         self.live_bytes.load(Ordering::Relaxed).max(0) as u64
