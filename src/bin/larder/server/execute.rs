@@ -111,7 +111,7 @@ fn unknown_subcommand(spec: &Spec, args: Args<'_>) -> Failure {
 }
 
 /// The first `len` bytes, at most, and nothing behind a zero byte.
-fn cut(text: &[u8], len: usize) -> &[u8] {
+pub fn cut(text: &[u8], len: usize) -> &[u8] {
     let text = &text[..text.len().min(len)];
     text.split(|b| *b == 0).next().unwrap_or_default()
 }
@@ -185,7 +185,11 @@ impl Server {
                 if let Some(transaction) = &mut self.sessions[client].transaction {
                     transaction.is_broken = true;
                 }
-                reply.error(&failure.text());
+                if args.get(0).eq_ignore_ascii_case(b"exec") {
+                    self.abort_transaction(client, &failure, reply);
+                } else {
+                    reply.error(&failure.text());
+                }
                 return;
             }
         };
@@ -202,6 +206,16 @@ impl Server {
             self.feed_monitors(Some(client), args);
         }
         Call { server: self, client, reply, spec, origin: Origin::Client }.carry_out(args);
+    }
+
+    /// An EXEC that may not run ends its transaction all the same.
+    fn abort_transaction(&mut self, client: usize, why: &Failure, reply: &mut Reply) {
+        let session = &mut self.sessions[client];
+        session.transaction = None;
+        self.watches.forget(client, session);
+        let text = why.text();
+        let text = text.strip_prefix(b"ERR ").unwrap_or(&text);
+        reply.error(&[b"EXECABORT Transaction discarded because of: ", text].concat());
     }
 
     /// Whether the client may have this carried out now.

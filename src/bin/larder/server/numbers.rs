@@ -31,11 +31,39 @@ pub fn parse_i64(text: &[u8]) -> Option<i64> {
     if is_negative { 0_i64.checked_sub_unsigned(magnitude) } else { i64::try_from(magnitude).ok() }
 }
 
-/// A cursor of SCAN: an unsigned integer, as `strtoul` reads it, of the whole text.
+/// A cursor of SCAN: what `strtoul` makes of the whole text, where nothing is 0 and a minus counts from the end.
 pub fn parse_cursor(text: &[u8]) -> Option<u64> {
     let text = std::str::from_utf8(text).ok()?;
-    let digits = text.strip_prefix('+').unwrap_or(text);
-    if digits.bytes().all(|b| b.is_ascii_digit()) { digits.parse().ok() } else { None }
+    if text.is_empty() {
+        return Some(0);
+    }
+    let (is_negative, digits) = match text.strip_prefix('-') {
+        Some(digits) => (true, digits),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let number: u64 = digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse().ok())??;
+    Some(if is_negative { number.wrapping_neg() } else { number })
+}
+
+/// As `%.17g`.
+pub fn show_17_digits(number: f64) -> String {
+    if !number.is_finite() {
+        let sign = if number.is_sign_negative() { "-" } else { "" };
+        return format!("{sign}{}", if number.is_nan() { "nan" } else { "inf" });
+    }
+    let scientific = format!("{number:.16e}");
+    let Some((digits, exponent)) = scientific.split_once('e') else { return scientific };
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    let trimmed = |text: &str| match text.contains('.') {
+        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
+        false => text.to_owned(),
+    };
+    if (-4..17).contains(&exponent) {
+        let decimals = usize::try_from(16 - exponent).unwrap_or(0);
+        return trimmed(&format!("{number:.decimals$}"));
+    }
+    let sign = if exponent < 0 { '-' } else { '+' };
+    format!("{}e{sign}{:02}", trimmed(digits), exponent.unsigned_abs())
 }
 
 /// Bits of the mantissa.
@@ -215,6 +243,22 @@ mod tests {
             ("99999999999999999999", None),
         ] {
             assert_eq!(parse_i64(text.as_bytes()), wanted, "{text}");
+        }
+    }
+
+    #[test]
+    fn doubles_are_shown_with_seventeen_digits() {
+        for (number, wanted) in [
+            (1.5, "1.5"),
+            (0.1, "0.10000000000000001"),
+            (3.0, "3"),
+            (-0.0, "-0"),
+            (1e20, "1e+20"),
+            (1e-7, "9.9999999999999995e-08"),
+            (123456789012345680.0, "1.2345678901234568e+17"),
+            (12345678901234568.0, "12345678901234568"),
+        ] {
+            assert_eq!(show_17_digits(number), wanted);
         }
     }
 

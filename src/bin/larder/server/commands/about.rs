@@ -4,7 +4,7 @@ use super::super::execute::{Call, Done, failure};
 use super::super::glob;
 use super::super::reply::Reply;
 use super::super::request::Args;
-use super::super::table::{ADMIN, FAST, FLAG_NAMES, GROUPS, PUBSUB, READONLY, Spec, WRITE};
+use super::super::table::{ADMIN, FAST, FLAG_NAMES, GROUPS, NO_MANDATORY_KEYS, PUBSUB, READONLY, Spec, WRITE};
 use super::{SYNTAX_ERROR, is};
 
 fn all() -> impl Iterator<Item = &'static Spec> {
@@ -138,14 +138,14 @@ pub fn command_getkeys(call: &mut Call<'_>, args: Args<'_>) -> Done {
     };
     let keys: Vec<&[u8]> = if spec.name.starts_with("eval") {
         let count = super::integer(asked.get(2)).ok().and_then(|count| usize::try_from(count).ok()).unwrap_or(0);
-        asked.from(3).iter().take(count).collect()
+        if count <= asked.len() - 3 { asked.from(3).iter().take(count).collect() } else { Vec::new() }
     } else {
         let (first, last, step) = spec.keys;
         let last = if last < 0 { asked.len() as i64 + i64::from(last) } else { last.into() };
         let places = (i64::from(first)..=last).step_by(step.max(1) as usize).filter(|at| *at > 0);
         places.filter_map(|at| usize::try_from(at).ok()).filter(|at| *at < asked.len()).map(|at| asked.get(at)).collect()
     };
-    if keys.is_empty() {
+    if keys.is_empty() && !spec.has(NO_MANDATORY_KEYS) {
         return Err(failure("ERR The command has no key arguments"));
     }
     call.reply.array(keys.len());

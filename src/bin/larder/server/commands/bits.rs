@@ -93,6 +93,10 @@ fn count_ones(value: &[u8], from: usize, to: usize) -> u64 {
 }
 
 pub fn bitcount(call: &mut Call<'_>, args: Args<'_>) -> Done {
+    if !call.server.exists(args.get(1))? {
+        call.reply.integer(0);
+        return Ok(());
+    }
     let range = match args.len() {
         2 => None,
         4 | 5 => {

@@ -116,7 +116,7 @@ fn set_events(server: &mut Server, bits: u32) -> Result<(), String> {
 
 pub fn config_set(call: &mut Call<'_>, args: Args<'_>) -> Done {
     if args.len() % 2 != 0 {
-        return Err(call.wrong_arity());
+        return Err(super::SYNTAX_ERROR);
     }
     let known = shown(call.server);
     let pairs: Vec<_> = (2..args.len()).step_by(2).map(|i| (args.get(i), args.get(i + 1))).collect();

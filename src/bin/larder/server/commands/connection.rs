@@ -3,7 +3,7 @@
 use super::super::execute::{Call, Done, Failure, failure, failure_of};
 use super::super::request::Args;
 use super::super::session::{Closing, Mute};
-use super::{NOT_AN_INTEGER, SYNTAX_ERROR, integer, is, numbers};
+use super::{SYNTAX_ERROR, int, integer, is, numbers};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The version of Redis whose replies these are.
@@ -133,10 +133,7 @@ pub fn quit(call: &mut Call<'_>, _: Args<'_>) -> Done {
 }
 
 pub fn select(call: &mut Call<'_>, args: Args<'_>) -> Done {
-    let number = numbers::parse_i64(args.get(1)).ok_or_else(|| failure("ERR invalid DB index"))?;
-    if i32::try_from(number).is_err() {
-        return Err(NOT_AN_INTEGER);
-    }
+    let number = int(args.get(1))?;
     if number != 0 {
         return Err(failure("ERR DB index is out of range"));
     }

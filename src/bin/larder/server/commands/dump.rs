@@ -197,12 +197,12 @@ pub fn restore(call: &mut Call<'_>, args: Args<'_>) -> Done {
     Ok(())
 }
 
-/// The payload without its footer, if version and checksum are right. A checksum of 0 was not computed.
+/// The payload without its footer, if version and checksum are right.
 fn checked(payload: &[u8]) -> Option<&[u8]> {
     let at = payload.len().checked_sub(FOOTER_LEN)?;
     let version = u16::from_le_bytes(payload[at..at + 2].try_into().ok()?);
     let checksum = u64::from_le_bytes(payload[at + 2..].try_into().ok()?);
-    let is_right = version <= RDB_VERSION && (checksum == 0 || checksum == crc64(&payload[..at + 2]));
+    let is_right = version <= RDB_VERSION && checksum == crc64(&payload[..at + 2]);
     is_right.then_some(&payload[..at])
 }
 

@@ -1,6 +1,6 @@
 //! When keys expire: EXPIRE and its kin.
 
-use super::super::execute::{Call, Done, Failure, failure, failure_of};
+use super::super::execute::{Call, Done, Failure, cut, failure, failure_of};
 use super::super::keyspace::event;
 use super::super::request::Args;
 use super::strings::{MILLISECONDS, SECONDS, UNIX_MILLISECONDS, UNIX_SECONDS, Unit};
@@ -24,7 +24,7 @@ impl Conditions {
                 b"xx" => conditions.xx = true,
                 b"gt" => conditions.gt = true,
                 b"lt" => conditions.lt = true,
-                _ => return Err(failure_of([b"ERR Unsupported option ", arg].concat())),
+                _ => return Err(failure_of([b"ERR Unsupported option ", cut(arg, arg.len())].concat())),
             }
         }
         if conditions.nx && (conditions.xx || conditions.gt || conditions.lt) {

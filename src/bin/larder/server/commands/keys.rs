@@ -3,7 +3,7 @@
 use super::super::execute::{Call, Done, Failure, SYNTAX_ERROR, failure};
 use super::super::keyspace::event;
 use super::super::request::Args;
-use super::{integer, is};
+use super::{int, is};
 use larder::store::Ttl;
 
 pub const NO_SUCH_KEY: Failure = failure("ERR no such key");
@@ -87,11 +87,7 @@ pub fn copy(call: &mut Call<'_>, args: Args<'_>) -> Done {
             replaces = true;
         } else if is(args.get(i), "DB") && i + 1 < args.len() {
             i += 1;
-            let number = integer(args.get(i))?;
-            if i32::try_from(number).is_err() {
-                return Err(super::NOT_AN_INTEGER);
-            }
-            if number != 0 {
+            if int(args.get(i))? != 0 {
                 return Err(failure("ERR DB index is out of range"));
             }
         } else {

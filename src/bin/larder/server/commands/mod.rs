@@ -32,6 +32,12 @@ pub fn integer(arg: &[u8]) -> Result<i64, Failure> {
     numbers::parse_i64(arg).ok_or(NOT_AN_INTEGER)
 }
 
+/// A 32-bit integer, or Redis's sentence.
+pub fn int(arg: &[u8]) -> Result<i32, Failure> {
+    let out_of_range = "ERR value is out of range, value must between -2147483648 and 2147483647";
+    i32::try_from(integer(arg)?).map_err(|_| super::execute::failure(out_of_range))
+}
+
 /// Whether `arg` is `word`, in any case.
 pub fn is(arg: &[u8], word: &str) -> bool {
     arg.eq_ignore_ascii_case(word.as_bytes())

@@ -1,8 +1,8 @@
 -- What a script finds around itself: redis.call and its kin, and globals that it can read but not change.
 -- Gets the library of globals and returns a function that runs one script.
 
-local raw_call
-local set_environment, real_error, line_of_script, sha1_of = setfenv, error, script_line, sha1_of
+local set_environment, real_error, line_of_script, sha1_of, text_of = setfenv, error, script_line, sha1_of, error_text
+local real_pcall, real_xpcall = pcall, xpcall
 
 local function error_of(text)
   if string.sub(text, 1, 1) == "-" then
@@ -15,36 +15,7 @@ local function error_of(text)
   return { err = (string.gsub(text, "[\r\n]+$", "")) }
 end
 
--- Numbers as text with all their digits; anything but strings and numbers is no argument.
-local function arguments(...)
-  local count, all = select("#", ...), { ... }
-  if count == 0 then return nil, "Please specify at least one argument for this redis.call() call" end
-  for i = 1, count do
-    local kind = type(all[i])
-    if kind == "number" then
-      all[i] = string.format("%.17g", all[i])
-    elseif kind ~= "string" then
-      return nil, "Lua redis lib command arguments must be strings or integers"
-    end
-  end
-  return all
-end
-
 local redis = {}
-
-function redis.pcall(...)
-  local all, why = arguments(...)
-  if not all then return error_of(why) end
-  return raw_call(all)
-end
-
-function redis.call(...)
-  local all, why = arguments(...)
-  if not all then real_error(error_of(why), 0) end
-  local reply = raw_call(all)
-  if type(reply) == "table" and reply.err then real_error(reply, 0) end
-  return reply
-end
 
 function redis.error_reply(text)
   if type(text) ~= "string" then return error_of("wrong number or type of arguments") end
@@ -76,6 +47,17 @@ redis.LOG_DEBUG, redis.LOG_VERBOSE, redis.LOG_NOTICE, redis.LOG_WARNING = 0, 1, 
 redis.REPL_NONE, redis.REPL_SLAVE, redis.REPL_REPLICA, redis.REPL_AOF, redis.REPL_ALL = 0, 2, 2, 1, 3
 redis.REDIS_VERSION, redis.REDIS_VERSION_NUM = "7.0.15", 0x0007000f
 
+-- A failed redis.call raises an object of the host; to scripts it is a table with the error's text.
+local function as_table(err)
+  if type(err) == "userdata" then return { err = text_of(err) } end
+  return err
+end
+
+local function told(done, ...)
+  if done then return true, ... end
+  return false, as_table((...))
+end
+
 -- A chunk of byte code could do anything to the interpreter.
 local function text_only(load_text)
   return function(chunk, ...)
@@ -96,8 +78,9 @@ end
 
 local globals = {
   assert = assert, error = error, getmetatable = getmetatable, ipairs = ipairs, next = next, pairs = pairs,
-  pcall = pcall, rawequal = rawequal, rawget = rawget, rawset = rawset, select = select, setmetatable = setmetatable,
-  tonumber = tonumber, tostring = tostring, type = type, unpack = unpack, xpcall = xpcall, _VERSION = _VERSION,
+  pcall = function(...) return told(real_pcall(...)) end, rawequal = rawequal, rawget = rawget, rawset = rawset, select = select, setmetatable = setmetatable,
+  tonumber = tonumber, tostring = tostring, type = type, unpack = unpack,
+  xpcall = function(f, handler) return real_xpcall(f, function(err) return handler(as_table(err)) end) end, _VERSION = _VERSION,
   string = {}, table = {}, math = {}, os = { clock = clock_of }, redis = sealed(redis), server = sealed(redis),
 }
 for _, name in ipairs({ "string", "table", "math" }) do
@@ -127,16 +110,17 @@ getmetatable("").__metatable = false
 
 -- An error as a table that says where in the script it came from.
 local function located(err)
+  err = as_table(err)
   if type(err) ~= "table" then err = { err = "ERR " .. tostring(err) } end
   local line = line_of_script()
   if line then err.source, err.line = "@user_script", line end
   return err
 end
 
-return function(script, keys, argv, call)
-  raw_call, globals.KEYS, globals.ARGV = call, keys, argv
+return function(script, keys, argv, call, pcall)
+  redis.call, redis.pcall, globals.KEYS, globals.ARGV = call, pcall, keys, argv
   set_environment(script, ENVIRONMENT)
-  local done, result = xpcall(script, located)
-  raw_call, globals.KEYS, globals.ARGV = nil, nil, nil
+  local done, result = real_xpcall(script, located)
+  redis.call, redis.pcall, globals.KEYS, globals.ARGV = nil, nil, nil, nil
   return done, result
 end

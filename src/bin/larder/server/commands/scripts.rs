@@ -9,8 +9,8 @@
 use super::super::execute::{Call, Done, Failure, failure, failure_of};
 use super::super::reply::Reply;
 use super::super::request::{Args, OwnedArgs};
-use super::{integer, is};
-use mlua::{Function, HookTriggers, Lua, LuaOptions, LuaString, StdLib, Table, Value, VmState};
+use super::{integer, is, numbers};
+use mlua::{Function, HookTriggers, Lua, LuaOptions, LuaString, StdLib, Table, Value, Variadic, VmState};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -21,8 +21,22 @@ const INSTRUCTIONS_PER_LOOK: u32 = 10_000;
 const MEMORY_BYTES_MAX: usize = 256 << 20;
 /// What a script is called in errors.
 const SCRIPT_NAME: &str = "@user_script";
+/// Digits of a script's name.
+const SHA_LEN: usize = 40;
 /// How deep what a script returns may be nested.
 const DEPTH_MAX: usize = 100;
+
+/// What a failed redis.call raises.
+#[derive(Debug)]
+struct Raised(Vec<u8>);
+
+impl std::fmt::Display for Raised {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&String::from_utf8_lossy(&self.0))
+    }
+}
+
+impl std::error::Error for Raised {}
 
 /// The scripts that are known, and the interpreter, made when it is first needed.
 #[derive(Default)]
@@ -60,6 +74,8 @@ impl Engine {
             lua.create_function(|_, text: LuaString| Ok(sha_of(&text.as_bytes())))?,
         )?;
         lua.globals().set("script_line", lua.create_function(|lua, ()| Ok(script_line(lua)))?)?;
+        let error_text = |lua: &Lua, error: Value| lua.create_string(raised_text(&error));
+        lua.globals().set("error_text", lua.create_function(error_text)?)?;
         let run = lua.load(include_str!("scripts.lua")).set_name("@scripts.lua").eval()?;
         Ok(Self { lua, run, compiled: HashMap::new() })
     }
@@ -83,6 +99,23 @@ impl Engine {
         })?;
         self.compiled.insert(sha.into(), function.clone());
         Ok(function)
+    }
+}
+
+/// The text of an error that came from outside of Lua.
+fn raised_text(error: &Value) -> Vec<u8> {
+    let Value::Error(error) = error else { return b"ERR unknown error".to_vec() };
+    let mut cause = &**error;
+    while let mlua::Error::CallbackError { cause: inner, .. } = cause {
+        cause = inner;
+    }
+    match cause {
+        mlua::Error::ExternalError(inner) => match inner.downcast_ref::<Raised>() {
+            Some(raised) => raised.0.clone(),
+            None => format!("ERR {inner}").into_bytes(),
+        },
+        mlua::Error::RuntimeError(text) => format!("ERR {text}").into_bytes(),
+        other => format!("ERR {other}").into_bytes(),
     }
 }
 
@@ -115,13 +148,16 @@ fn with_engine<R>(call: &mut Call<'_>, f: impl FnOnce(&mut Call<'_>, &mut Engine
     outcome
 }
 
-fn evaluate(call: &mut Call<'_>, args: Args<'_>, sha: &str, is_read_only: bool) -> Done {
-    let key_count = integer(args.get(2))?;
-    let given = args.len() as i64 - 3;
-    if key_count > given {
+/// How many of the arguments are keys.
+fn key_count(args: Args<'_>) -> Result<usize, Failure> {
+    let count = integer(args.get(2))?;
+    if count > args.len() as i64 - 3 {
         return Err(failure("ERR Number of keys can't be greater than number of args"));
     }
-    let key_count = usize::try_from(key_count).map_err(|_| failure("ERR Number of keys can't be negative"))?;
+    usize::try_from(count).map_err(|_| failure("ERR Number of keys can't be negative"))
+}
+
+fn evaluate(call: &mut Call<'_>, args: Args<'_>, sha: &str, key_count: usize, is_read_only: bool) -> Done {
     let source = call.server.scripts.sources.get(sha).cloned().unwrap_or_default();
     let is_read_only = is_read_only || declares_no_writes(&source)?;
     let script_max = call.server.settings.script_max;
@@ -189,18 +225,47 @@ fn run(
     })?;
     let call = RefCell::new(call);
     let outcome = lua.scope(|scope| {
-        let raw_call = scope.create_function(|lua, arguments: Vec<LuaString>| {
-            let owned = OwnedArgs::of(arguments.iter().map(|argument| argument.as_bytes().to_vec()));
+        let carry_out = |lua: &Lua, arguments: Variadic<Value>| -> mlua::Result<Value> {
+            let owned = match texts(&arguments) {
+                Ok(owned) => owned,
+                Err(sentence) => return error_table(lua, sentence.as_bytes()),
+            };
             let mut call = call.try_borrow_mut().map_err(mlua::Error::external)?;
             match call.carry_out_for_script(owned.args(), is_read_only) {
                 Ok(reply) => read(lua, &mut &reply[..]),
                 Err(failure) => error_table(lua, &failure.text()),
             }
+        };
+        let protected = scope.create_function(carry_out)?;
+        let raising = scope.create_function(move |lua, arguments: Variadic<Value>| {
+            let reply = carry_out(lua, arguments)?;
+            let error = reply.as_table().and_then(|table| table.raw_get::<Option<LuaString>>("err").ok().flatten());
+            match error {
+                Some(text) => Err(mlua::Error::external(Raised(text.as_bytes().to_vec()))),
+                None => Ok(reply),
+            }
         })?;
-        engine.run.call::<(bool, Value)>((script.clone(), keys, argv, raw_call))
+        engine.run.call::<(bool, Value)>((script.clone(), keys, argv, raising, protected))
     });
     lua.remove_hook();
     outcome
+}
+
+/// The arguments of a command as bytes; numbers with all their digits.
+fn texts(arguments: &[Value]) -> Result<OwnedArgs, &'static str> {
+    if arguments.is_empty() {
+        return Err("ERR Please specify at least one argument for this redis.call() call");
+    }
+    let mut all = Vec::with_capacity(arguments.len());
+    for argument in arguments {
+        all.push(match argument {
+            Value::String(text) => text.as_bytes().to_vec(),
+            Value::Integer(number) => numbers::show_17_digits(*number as f64).into_bytes(),
+            Value::Number(number) => numbers::show_17_digits(*number).into_bytes(),
+            _ => return Err("ERR Lua redis lib command arguments must be strings or integers"),
+        });
+    }
+    Ok(OwnedArgs::of(all))
 }
 
 /// The reply to a script that ended with an error.
@@ -301,6 +366,7 @@ fn write_table(reply: &mut Reply, table: &Table, depth: usize) -> Done {
 }
 
 fn eval_source(call: &mut Call<'_>, args: Args<'_>, is_read_only: bool) -> Done {
+    let key_count = key_count(args)?;
     let sha = sha_of(args.get(1));
     let is_new = !call.server.scripts.sources.contains_key(&sha);
     if is_new {
@@ -310,15 +376,20 @@ fn eval_source(call: &mut Call<'_>, args: Args<'_>, is_read_only: bool) -> Done 
             return Err(failure);
         }
     }
-    evaluate(call, args, &sha, is_read_only)
+    evaluate(call, args, &sha, key_count, is_read_only)
 }
 
 fn eval_known(call: &mut Call<'_>, args: Args<'_>, is_read_only: bool) -> Done {
+    let unknown = failure("NOSCRIPT No matching script. Please use EVAL.");
+    if args.get(1).len() != SHA_LEN {
+        return Err(unknown);
+    }
+    let key_count = key_count(args)?;
     let sha = String::from_utf8_lossy(args.get(1)).to_lowercase();
     if !call.server.scripts.sources.contains_key(&sha) {
-        return Err(failure("NOSCRIPT No matching script. Please use EVAL."));
+        return Err(unknown);
     }
-    evaluate(call, args, &sha, is_read_only)
+    evaluate(call, args, &sha, key_count, is_read_only)
 }
 
 pub fn eval(call: &mut Call<'_>, args: Args<'_>) -> Done {
