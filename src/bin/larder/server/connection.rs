@@ -35,6 +35,8 @@ pub struct Connection {
     /// There may be more to read than was read.
     pub has_more: bool,
     pub is_queued: bool,
+    /// The client will send nothing more: what it has sent is followed by the end.
+    pub is_ending: bool,
 }
 
 /// How a socket was left.
@@ -71,6 +73,7 @@ impl Connection {
             waits_for_room: false,
             has_more: false,
             is_queued: false,
+            is_ending: false,
         }
     }
 
@@ -98,8 +101,9 @@ impl Connection {
             }
             Err(_) => return Left::Closed,
         };
-        // A stream that gave less than it could has nothing more; the next bytes are a new event.
-        self.has_more = len == buffer.len();
+        // A stream that gave less than it could has nothing more; the next bytes are a new event. But its end may have
+        // been announced together with these bytes.
+        self.has_more = len == buffer.len() || self.is_ending;
         server.stats.bytes_in += len as u64;
         server.sessions[client].last_at = server.clock_at;
         if server.sessions[client].closing != Closing::No {

@@ -86,6 +86,13 @@ impl Call<'_> {
     pub fn wrong_arity(&self) -> Failure {
         wrong_arity(self.spec)
     }
+
+    /// For subcommands that take a few arguments more or less.
+    pub fn wrong_subcommand_arity(&self, args: Args<'_>) -> Failure {
+        let name = self.spec.name.split('|').next().unwrap_or_default().to_uppercase();
+        let head = b"ERR unknown subcommand or wrong number of arguments for '";
+        failure_of([head, cut(args.get(1), 128), format!("'. Try {name} HELP.").as_bytes()].concat())
+    }
 }
 
 /// Handler of commands that are only a name before a subcommand.

@@ -88,8 +88,20 @@ impl Server {
     pub fn put_all<'a>(&mut self, pairs: &[(&'a [u8], &'a [u8])]) -> Result<()> {
         let ops: Vec<_> =
             pairs.iter().map(|(key, value)| BatchOp::Set { key, value, ttl: Ttl::Forever }).collect();
+        let mut new = Vec::new();
+        if self.settings.events & event::NEW != 0 {
+            for (key, _) in pairs {
+                new.push(!self.exists(key)?);
+            }
+        }
         self.store.write(&ops, false)?;
-        pairs.iter().try_for_each(|(key, _)| self.changed(key))
+        for (i, (key, _)) in pairs.iter().enumerate() {
+            self.changed(key)?;
+            if new.get(i) == Some(&true) {
+                self.notify(event::NEW, "new", key);
+            }
+        }
+        Ok(())
     }
 
     /// Deletes the key; false if it was not there.

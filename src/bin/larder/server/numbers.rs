@@ -66,6 +66,8 @@ pub fn show_17_digits(number: f64) -> String {
     format!("{}e{sign}{:02}", trimmed(digits), exponent.unsigned_abs())
 }
 
+/// Texts that are this long are no number.
+const EXTENDED_TEXT_BYTES_MAX: usize = 5 << 10;
 /// Bits of the mantissa.
 const PRECISION: u64 = 64;
 /// One more than the greatest exponent of a number, as a power of two of its highest bit.
@@ -84,7 +86,7 @@ impl Extended {
     /// Reads a number as `strtold` does, all of the text and no space before it; `None` if it is no number, not a
     /// number by name, or out of range.
     pub fn parse(text: &[u8]) -> Option<Self> {
-        let text = std::str::from_utf8(text).ok().filter(|text| !text.is_empty() && text.len() < 256)?;
+        let text = std::str::from_utf8(text).ok().filter(|text| !text.is_empty() && text.len() < EXTENDED_TEXT_BYTES_MAX)?;
         let (is_negative, digits) = match text.as_bytes()[0] {
             b'-' => (true, &text[1..]),
             b'+' => (false, &text[1..]),

@@ -224,11 +224,12 @@ impl Parser {
     }
 
     fn parse_line(&mut self, bytes: &[u8]) -> Parsed {
-        let Some(end) = bytes[self.at..].iter().position(|b| *b == b'\n').map(|i| i + self.at) else {
+        let Some(end) = position(bytes, self.at, b'\n') else {
             if bytes.len() > LINE_BYTES_MAX {
                 return malformed("too big inline request");
             }
-            self.at = bytes.len();
+            // Not looked through again; but a zero byte is met again, so nothing behind it counts.
+            self.at = bytes.iter().position(|b| *b == 0).unwrap_or(bytes.len());
             return Parsed::Incomplete;
         };
         let line = &bytes[..end];
@@ -253,10 +254,16 @@ fn malformed(what: &str) -> Parsed {
     Parsed::Malformed(what.into())
 }
 
+/// Where a line that goes on at `at` ends. Redis takes lines for C strings: none ends behind a zero byte.
+fn position(bytes: &[u8], at: usize, wanted: u8) -> Option<usize> {
+    let found = bytes[at..].iter().position(|b| *b == wanted || *b == 0)? + at;
+    (bytes[found] == wanted).then_some(found)
+}
+
 /// The line at `at`, which ends with a carriage return and one byte more.
 fn number_line(bytes: &[u8], at: usize) -> Line<'_> {
-    match bytes[at..].iter().position(|b| *b == b'\r') {
-        Some(len) if at + len + 2 <= bytes.len() => Line::Whole(&bytes[at..at + len], at + len + 2),
+    match position(bytes, at, b'\r') {
+        Some(end) if end + 2 <= bytes.len() => Line::Whole(&bytes[at..end], end + 2),
         Some(_) => Line::Incomplete,
         None if bytes.len() - at > LINE_BYTES_MAX => Line::TooLong,
         None => Line::Incomplete,

@@ -112,7 +112,7 @@ impl Loop {
                             self.server.touched.push(client);
                         }
                         if event.is_readable() || event.is_error() {
-                            self.queue(client);
+                            self.queue(client, event.is_read_closed());
                         }
                     }
                 }
@@ -129,10 +129,11 @@ impl Loop {
         due.map_or(TICK, |due_ms| TICK.min(Duration::from_millis(due_ms.saturating_sub(now_ms()))))
     }
 
-    fn queue(&mut self, client: usize) {
-        if let Some(connection) = self.connections.get_mut(client)
-            && !connection.is_queued
-        {
+    /// Has the client read from in this turn.
+    fn queue(&mut self, client: usize, is_ending: bool) {
+        let Some(connection) = self.connections.get_mut(client) else { return };
+        connection.is_ending |= is_ending;
+        if !connection.is_queued {
             connection.is_queued = true;
             self.ready.push(client);
         }
@@ -158,7 +159,7 @@ impl Loop {
                 Left::Open => {
                     self.server.touched.push(*client);
                     if has_more {
-                        self.queue(*client);
+                        self.queue(*client, false);
                     }
                 }
             }

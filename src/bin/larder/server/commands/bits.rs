@@ -101,6 +101,10 @@ pub fn bitcount(call: &mut Call<'_>, args: Args<'_>) -> Done {
         2 => None,
         4 | 5 => {
             let (start, end) = (integer(args.get(2))?, integer(args.get(3))?);
+            if start < 0 && end < 0 && start > end {
+                call.reply.integer(0);
+                return Ok(());
+            }
             let is_bits = if args.len() == 5 { is_bit_unit(args.get(4))? } else { false };
             Some((start, end, is_bits))
         }
@@ -119,13 +123,13 @@ pub fn bitpos(call: &mut Call<'_>, args: Args<'_>) -> Done {
     if bit != 0 && bit != 1 {
         return Err(failure("ERR The bit argument must be 1 or 0."));
     }
-    if args.len() > 6 {
-        return Err(SYNTAX_ERROR);
-    }
     let Some(value) = call.server.find(args.get(1), <[u8]>::to_vec)? else {
         call.reply.integer(if bit == 1 { -1 } else { 0 });
         return Ok(());
     };
+    if args.len() > 6 {
+        return Err(SYNTAX_ERROR);
+    }
     let start = if args.len() >= 4 { integer(args.get(3))? } else { 0 };
     let is_bits = if args.len() == 6 { is_bit_unit(args.get(5))? } else { false };
     let end = if args.len() >= 5 { integer(args.get(4))? } else { -1 };

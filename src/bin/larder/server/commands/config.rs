@@ -60,29 +60,30 @@ pub fn config_get(call: &mut Call<'_>, args: Args<'_>) -> Done {
 
 /// Sets one thing; what is wrong with the value.
 pub fn set_by_name(server: &mut Server, name: &str, value: &[u8]) -> Result<(), String> {
-    let number = |least: i64| match numbers::parse_i64(value) {
-        Some(number) if number >= least => Ok(number),
-        Some(_) => Err(format!("argument must be between {least} and {} inclusive", i64::MAX)),
+    let number = |least: i64, most: i64| match numbers::parse_i64(value) {
+        Some(number) if (least..=most).contains(&number) => Ok(number),
+        Some(_) => Err(format!("argument must be between {least} and {most} inclusive")),
         None => Err("argument couldn't be parsed into an integer".to_owned()),
     };
-    let unsigned = |least: i64| number(least).map(i64::unsigned_abs);
+    let unsigned = |least: i64, most: i64| number(least, most).map(i64::unsigned_abs);
+    let int_max = i64::from(i32::MAX);
     match name {
-        "latency-monitor-threshold" => server.latency.threshold_ms = unsigned(0)?,
-        "lua-time-limit" | "busy-reply-threshold" => server.settings.script_max = Duration::from_millis(unsigned(0)?),
-        "maxclients" => server.settings.clients_max = unsigned(1)? as usize,
+        "latency-monitor-threshold" => server.latency.threshold_ms = unsigned(0, i64::MAX)?,
+        "lua-time-limit" | "busy-reply-threshold" => server.settings.script_max = Duration::from_millis(unsigned(0, i64::MAX)?),
+        "maxclients" => server.settings.clients_max = unsigned(1, u32::MAX.into())? as usize,
         "notify-keyspace-events" => {
             let bits = parse_events(value).ok_or("Invalid event class character. Use 'Ag$lshzxeKEtmdn'.")?;
             set_events(server, bits)?;
         }
-        "proto-max-bulk-len" => server.settings.bulk_bytes_max = number(1 << 20)?.min(u32::MAX.into()),
-        "client-query-buffer-limit" => server.settings.query_bytes_max = unsigned(1 << 20)? as usize,
+        "proto-max-bulk-len" => server.settings.bulk_bytes_max = number(1 << 20, i64::MAX)?.min(1 << 30),
+        "client-query-buffer-limit" => server.settings.query_bytes_max = unsigned(1 << 20, 1 << 31)? as usize,
         "requirepass" => server.settings.password = Some(value.to_vec()).filter(|password| !password.is_empty()),
-        "slowlog-log-slower-than" => server.slow.threshold_us = number(-1)?,
+        "slowlog-log-slower-than" => server.slow.threshold_us = number(-1, i64::MAX)?,
         "slowlog-max-len" => {
-            server.slow.count_max = unsigned(0)? as usize;
+            server.slow.count_max = unsigned(0, i64::MAX)? as usize;
             server.slow.entries.truncate(server.slow.count_max);
         }
-        "timeout" => server.settings.idle_max = Duration::from_secs(unsigned(0)?),
+        "timeout" => server.settings.idle_max = Duration::from_secs(unsigned(0, int_max)?),
         // Accepted as they are; tools set them before they work.
         "save" if value.is_empty() => {}
         "appendonly" if value == b"yes" => {}

@@ -71,7 +71,7 @@ pub fn hello(call: &mut Call<'_>, args: Args<'_>) -> Done {
     }
     if !call.session().is_authenticated {
         return Err(failure(
-            "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time",
+            "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time",
         ));
     }
     if let Some(name) = name {

@@ -110,7 +110,7 @@ pub fn pttl(call: &mut Call<'_>, args: Args<'_>) -> Done {
 }
 
 pub fn expiretime(call: &mut Call<'_>, args: Args<'_>) -> Done {
-    ask(call, args, |at_ms, _| at_ms.saturating_add(500) / 1_000)
+    ask(call, args, |at_ms, _| ((i128::from(at_ms) + 500) / 1_000) as i64)
 }
 
 pub fn pexpiretime(call: &mut Call<'_>, args: Args<'_>) -> Done {

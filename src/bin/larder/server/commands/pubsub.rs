@@ -101,7 +101,7 @@ pub fn publish(call: &mut Call<'_>, args: Args<'_>) -> Done {
 
 pub fn pubsub_channels(call: &mut Call<'_>, args: Args<'_>) -> Done {
     if args.len() > 3 {
-        return Err(call.wrong_arity());
+        return Err(call.wrong_subcommand_arity(args));
     }
     let pattern = if args.len() == 3 { args.get(2) } else { b"*" };
     let mut found: Vec<&Vec<u8>> =

@@ -55,7 +55,9 @@ end
 
 local function told(done, ...)
   if done then return true, ... end
-  return false, as_table((...))
+  local err = as_table((...))
+  if type(err) == "table" and type(rawget(err, "err")) == "string" then err = rawget(err, "err") end
+  return false, err
 end
 
 -- A chunk of byte code could do anything to the interpreter.
@@ -68,17 +70,29 @@ local function text_only(load_text)
   end
 end
 
-local function sealed(library)
-  return setmetatable({}, {
-    __index = library,
+-- Tables that scripts cannot change, neither by assignment nor by rawset.
+local is_sealed = setmetatable({}, { __mode = "k" })
+
+local function seal(table, index)
+  is_sealed[table] = true
+  return setmetatable(table, {
+    __index = index,
     __newindex = function() real_error("Attempt to modify a readonly table", 2) end,
     __metatable = false,
   })
 end
 
+local function sealed(library) return seal({}, library) end
+
+local real_rawset = rawset
+local function checked_rawset(table, key, value)
+  if is_sealed[table] then real_error("Attempt to modify a readonly table", 2) end
+  return real_rawset(table, key, value)
+end
+
 local globals = {
   assert = assert, error = error, getmetatable = getmetatable, ipairs = ipairs, next = next, pairs = pairs,
-  pcall = function(...) return told(real_pcall(...)) end, rawequal = rawequal, rawget = rawget, rawset = rawset, select = select, setmetatable = setmetatable,
+  pcall = function(...) return told(real_pcall(...)) end, rawequal = rawequal, rawget = rawget, rawset = checked_rawset, select = select, setmetatable = setmetatable,
   tonumber = tonumber, tostring = tostring, type = type, unpack = unpack,
   xpcall = function(f, handler) return real_xpcall(f, function(err) return handler(as_table(err)) end) end, _VERSION = _VERSION,
   string = {}, table = {}, math = {}, os = { clock = clock_of }, redis = sealed(redis), server = sealed(redis),
@@ -90,17 +104,13 @@ for _, name in ipairs({ "string", "table", "math" }) do
   globals[name] = sealed(library)
 end
 globals.os = sealed(globals.os)
-ENVIRONMENT = setmetatable({}, {
-  __index = function(_, name)
-    local value = globals[name]
-    if value == nil then
-      real_error("Script attempted to access nonexistent global variable '" .. tostring(name) .. "'", 2)
-    end
-    return value
-  end,
-  __newindex = function() real_error("Attempt to modify a readonly table", 2) end,
-  __metatable = false,
-})
+ENVIRONMENT = seal({}, function(_, name)
+  local value = globals[name]
+  if value == nil then
+    real_error("Script attempted to access nonexistent global variable '" .. tostring(name) .. "'", 2)
+  end
+  return value
+end)
 globals.loadstring = text_only(loadstring)
 globals._G = ENVIRONMENT
 

@@ -160,6 +160,10 @@ fn key_count(args: Args<'_>) -> Result<usize, Failure> {
 fn evaluate(call: &mut Call<'_>, args: Args<'_>, sha: &str, key_count: usize, is_read_only: bool) -> Done {
     let source = call.server.scripts.sources.get(sha).cloned().unwrap_or_default();
     let is_read_only = is_read_only || declares_no_writes(&source)?;
+    // What the script calls is shown behind it.
+    if !call.server.monitors.is_empty() {
+        call.server.feed_monitors(Some(call.client), args);
+    }
     let script_max = call.server.settings.script_max;
     with_engine(call, |call, engine| {
         let script = engine.compile(sha, &source)?;
@@ -254,7 +258,7 @@ fn run(
 /// The arguments of a command as bytes; numbers with all their digits.
 fn texts(arguments: &[Value]) -> Result<OwnedArgs, &'static str> {
     if arguments.is_empty() {
-        return Err("ERR Please specify at least one argument for this redis.call() call");
+        return Err("ERR Please specify at least one argument for this redis lib call");
     }
     let mut all = Vec::with_capacity(arguments.len());
     for argument in arguments {

@@ -12,7 +12,7 @@ const ENTRY_BYTES_MAX: u64 = 16;
 
 pub fn slowlog_get(call: &mut Call<'_>, args: Args<'_>) -> Done {
     if args.len() > 3 {
-        return Err(call.wrong_arity());
+        return Err(call.wrong_subcommand_arity(args));
     }
     let mut count = 10;
     if args.len() == 3 {
