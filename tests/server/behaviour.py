@@ -2,6 +2,7 @@
 read, passwords, signals, durability. Where redis-server says something too, both are asked and the bytes compared."""
 import os
 import random
+import re
 import resource
 import signal
 import socket
@@ -61,7 +62,8 @@ class Both(unittest.TestCase):
             client.close()
 
     def same(self, data):
-        theirs, ours = exchange(self.redis, data), exchange(self.larder, data)
+        # A mutation of ECHO hello may ask for HELLO, which tells the connection's number.
+        theirs, ours = (re.sub(rb"(?<=\$2\r\nid\r\n:)\d+", b"N", exchange(server, data)) for server in (self.redis, self.larder))
         self.assertEqual(theirs, ours, data[:300])
         return ours
 
@@ -364,8 +366,7 @@ class Alone(unittest.TestCase):
         count = 3000
         probe = server.client()
         self.assertTrue(until(lambda: server_clients(probe) == 1))
-        probe.close()
-        clients = [server.client() for _ in range(count)]
+        clients = [probe] + [server.client() for _ in range(count - 1)]
         for i, client in enumerate(clients):
             client.send(encode(["SET", f"k{i}", str(i)]) + encode(["GET", f"k{i}"]))
         for i, client in enumerate(clients):
@@ -436,7 +437,7 @@ class Alone(unittest.TestCase):
         lines = [monitor.reply() for _ in range(4)]
         self.assertRegex(lines[0], rb'^\+\d+\.\d{6} \[0 .*\] "CLIENT" "SETNAME" "me"\r\n$')
         self.assertIn(b'"SET" "a" "x\\r\\n\\xff\\""', lines[1])
-        self.assertTrue(any(b"[0 lua] \"get\" \"a\"" in line for line in lines + [monitor.reply()] if line), lines)
+        self.assertTrue(any(b"[0 lua] \"get\" \"a\"" in line for line in lines), lines)
         client.command("CONFIG", "SET", "slowlog-log-slower-than", "0", "latency-monitor-threshold", "1")
         client.command("SET", "a", "1")
         entry = client.command("SLOWLOG", "GET", "1")

@@ -209,7 +209,7 @@ fn run(client: usize, server: &mut Server, bytes: &[u8], parser: &mut Parser) ->
             Parsed::Incomplete => break,
             Parsed::Malformed(what) => {
                 let session = &mut server.sessions[client];
-                session.reply.error(format!("ERR Protocol error: {what}").as_bytes());
+                session.reply.error(&[b"ERR Protocol error: ", &what[..]].concat());
                 session.close(Closing::AfterReply);
                 return bytes.len();
             }

@@ -48,7 +48,9 @@ impl Failure {
         match self {
             Failure::Said(text) => Cow::Borrowed(text),
             Failure::Store(error) => match error.status() {
-                Status::NoSpace | Status::OutOfMemory => Cow::Borrowed(&b"OOM command not allowed when used memory > 'maxmemory'."[..]),
+                Status::NoSpace | Status::OutOfMemory => {
+                    Cow::Borrowed(&b"OOM command not allowed when used memory > 'maxmemory'."[..])
+                }
                 Status::ReadOnly => Cow::Owned(format!("READONLY {error}").into_bytes()),
                 Status::Io | Status::Corrupt | Status::Panic => Cow::Owned(format!("MISCONF {error}").into_bytes()),
                 _ => Cow::Owned(format!("ERR {error}").into_bytes()),
@@ -98,9 +100,11 @@ impl Call<'_> {
 /// Handler of commands that are only a name before a subcommand.
 pub fn container(call: &mut Call<'_>, args: Args<'_>) -> Done {
     let name = args.get(1).to_ascii_lowercase();
-    let found = call.spec.subcommands.iter().find(|spec| {
-        spec.name.split_once('|').is_some_and(|(_, subcommand)| subcommand.as_bytes() == name)
-    });
+    let found = call
+        .spec
+        .subcommands
+        .iter()
+        .find(|spec| spec.name.split_once('|').is_some_and(|(_, subcommand)| subcommand.as_bytes() == name));
     let Some(spec) = found else { return Err(unknown_subcommand(call.spec, args)) };
     call.spec = spec;
     (spec.handler)(call, args)
@@ -147,9 +151,10 @@ impl Server {
         let spec = self.table.find(args.get(0)).ok_or_else(|| unknown_command(args))?;
         if !spec.subcommands.is_empty() && args.len() > 1 {
             let name = args.get(1).to_ascii_lowercase();
-            let found = spec.subcommands.iter().find(|spec| {
-                spec.name.split_once('|').is_some_and(|(_, subcommand)| subcommand.as_bytes() == name)
-            });
+            let found = spec
+                .subcommands
+                .iter()
+                .find(|spec| spec.name.split_once('|').is_some_and(|(_, subcommand)| subcommand.as_bytes() == name));
             let found = found.ok_or_else(|| unknown_subcommand(spec, args))?;
             return if found.takes(args.len()) { Ok(found) } else { Err(wrong_arity(found)) };
         }

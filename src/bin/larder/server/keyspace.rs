@@ -5,8 +5,8 @@
 //!
 //! Not here: what commands say (`commands`), how events are written (`pubsub`).
 
-use super::expiries::Expiries;
 use super::Server;
+use super::expiries::Expiries;
 use larder::store::{BatchOp, Condition, Found, SetOptions, Ttl};
 use larder::{Error, Result, Status};
 
@@ -86,8 +86,7 @@ impl Server {
 
     /// Stores all of these values, or none.
     pub fn put_all<'a>(&mut self, pairs: &[(&'a [u8], &'a [u8])]) -> Result<()> {
-        let ops: Vec<_> =
-            pairs.iter().map(|(key, value)| BatchOp::Set { key, value, ttl: Ttl::Forever }).collect();
+        let ops: Vec<_> = pairs.iter().map(|(key, value)| BatchOp::Set { key, value, ttl: Ttl::Forever }).collect();
         let mut new = Vec::new();
         if self.settings.events & event::NEW != 0 {
             for (key, _) in pairs {
@@ -176,7 +175,6 @@ impl Server {
         Ok(i64::try_from(self.store.now_ms()?).unwrap_or(i64::MAX))
     }
 }
-
 
 /// A key over the store's limit cannot have been stored, so looking for it finds nothing.
 fn absent_if_too_long<R>(found: Result<Option<R>>) -> Result<Option<R>> {

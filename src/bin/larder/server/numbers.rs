@@ -86,7 +86,8 @@ impl Extended {
     /// Reads a number as `strtold` does, all of the text and no space before it; `None` if it is no number, not a
     /// number by name, or out of range.
     pub fn parse(text: &[u8]) -> Option<Self> {
-        let text = std::str::from_utf8(text).ok().filter(|text| !text.is_empty() && text.len() < EXTENDED_TEXT_BYTES_MAX)?;
+        let text =
+            std::str::from_utf8(text).ok().filter(|text| !text.is_empty() && text.len() < EXTENDED_TEXT_BYTES_MAX)?;
         let (is_negative, digits) = match text.as_bytes()[0] {
             b'-' => (true, &text[1..]),
             b'+' => (false, &text[1..]),
@@ -109,7 +110,8 @@ impl Extended {
 
     /// The sum; `None` if it is not a finite number.
     pub fn add(&self, other: &Self) -> Option<Self> {
-        let (Self::Finite { mantissa: a, exponent: i }, Self::Finite { mantissa: b, exponent: j }) = (self, other) else {
+        let (Self::Finite { mantissa: a, exponent: i }, Self::Finite { mantissa: b, exponent: j }) = (self, other)
+        else {
             return None;
         };
         let exponent = *i.min(j);

@@ -104,7 +104,7 @@ pub enum Parsed {
     /// The beginning of a request.
     Incomplete,
     /// What is wrong; the connection cannot go on.
-    Malformed(String),
+    Malformed(Vec<u8>),
 }
 
 /// What is known of a request of which the beginning was seen.
@@ -209,8 +209,8 @@ impl Parser {
         if line.first() != Some(&b'$') {
             let got = bytes[self.at];
             // An error is a line: what would end it cannot be quoted in it.
-            let got = if got == b'\r' || got == b'\n' { ' ' } else { char::from(got) };
-            return Err(Parsed::Malformed(format!("expected '$', got '{got}'")));
+            let got = if got == b'\r' || got == b'\n' { b' ' } else { got };
+            return Err(Parsed::Malformed([b"expected '$', got '", &[got][..], b"'"].concat()));
         }
         let len = match super::numbers::parse_i64(&line[1..]) {
             Some(len) if (0..=limits.bulk_bytes_max).contains(&len) => len,

@@ -86,32 +86,30 @@ const CONNECTION: &[Spec] = &[
     Spec::new("reset", 1, NOSCRIPT | LOADING | STALE | FAST | NO_AUTH | ALLOW_BUSY, (0, 0, 0), connection::reset),
     Spec::new("select", 2, LOADING | STALE | FAST, (0, 0, 0), connection::select),
     Spec::new("time", 1, LOADING | STALE | FAST, (0, 0, 0), connection::time),
-    Spec::new("client", -2, 0, (0, 0, 0), container)
-        .with(&[
-            Spec::new("client|id", 2, NOSCRIPT | LOADING | STALE, (0, 0, 0), client::client_id),
-            Spec::new("client|info", 2, NOSCRIPT | LOADING | STALE, (0, 0, 0), client::client_info),
-            Spec::new("client|list", -2, ADMIN | NOSCRIPT | LOADING | STALE, (0, 0, 0), client::client_list),
-            Spec::new("client|kill", -3, ADMIN | NOSCRIPT | LOADING | STALE, (0, 0, 0), client::client_kill),
-            Spec::new("client|setname", 3, NOSCRIPT | LOADING | STALE, (0, 0, 0), client::client_setname),
-            Spec::new("client|getname", 2, NOSCRIPT | LOADING | STALE, (0, 0, 0), client::client_getname),
-            Spec::new("client|setinfo", 4, NOSCRIPT | LOADING | STALE, (0, 0, 0), client::client_setinfo),
-            Spec::new("client|reply", 3, NOSCRIPT | LOADING | STALE, (0, 0, 0), client::client_reply),
-            Spec::new("client|no-evict", 3, ADMIN | NOSCRIPT | LOADING | STALE, (0, 0, 0), client::client_no_evict),
-            Spec::new("client|no-touch", 3, NOSCRIPT | LOADING | STALE, (0, 0, 0), client::client_no_touch),
-            Spec::new("client|help", 2, LOADING | STALE, (0, 0, 0), client::client_help),
-        ]),
+    Spec::new("client", -2, 0, (0, 0, 0), container).with(&[
+        Spec::new("client|id", 2, NOSCRIPT | LOADING | STALE, (0, 0, 0), client::client_id),
+        Spec::new("client|info", 2, NOSCRIPT | LOADING | STALE, (0, 0, 0), client::client_info),
+        Spec::new("client|list", -2, ADMIN | NOSCRIPT | LOADING | STALE, (0, 0, 0), client::client_list),
+        Spec::new("client|kill", -3, ADMIN | NOSCRIPT | LOADING | STALE, (0, 0, 0), client::client_kill),
+        Spec::new("client|setname", 3, NOSCRIPT | LOADING | STALE, (0, 0, 0), client::client_setname),
+        Spec::new("client|getname", 2, NOSCRIPT | LOADING | STALE, (0, 0, 0), client::client_getname),
+        Spec::new("client|setinfo", 4, NOSCRIPT | LOADING | STALE, (0, 0, 0), client::client_setinfo),
+        Spec::new("client|reply", 3, NOSCRIPT | LOADING | STALE, (0, 0, 0), client::client_reply),
+        Spec::new("client|no-evict", 3, ADMIN | NOSCRIPT | LOADING | STALE, (0, 0, 0), client::client_no_evict),
+        Spec::new("client|no-touch", 3, NOSCRIPT | LOADING | STALE, (0, 0, 0), client::client_no_touch),
+        Spec::new("client|help", 2, LOADING | STALE, (0, 0, 0), client::client_help),
+    ]),
 ];
 
 const SERVER: &[Spec] = &[
-    Spec::new("command", -1, LOADING | STALE, (0, 0, 0), about::command)
-        .with(&[
-            Spec::new("command|count", 2, LOADING | STALE, (0, 0, 0), about::command_count),
-            Spec::new("command|docs", -2, LOADING | STALE, (0, 0, 0), about::command_docs),
-            Spec::new("command|info", -2, LOADING | STALE, (0, 0, 0), about::command_info),
-            Spec::new("command|list", -2, LOADING | STALE, (0, 0, 0), about::command_list),
-            Spec::new("command|getkeys", -4, LOADING | STALE, (0, 0, 0), about::command_getkeys),
-            Spec::new("command|help", 2, LOADING | STALE, (0, 0, 0), about::command_help),
-        ]),
+    Spec::new("command", -1, LOADING | STALE, (0, 0, 0), about::command).with(&[
+        Spec::new("command|count", 2, LOADING | STALE, (0, 0, 0), about::command_count),
+        Spec::new("command|docs", -2, LOADING | STALE, (0, 0, 0), about::command_docs),
+        Spec::new("command|info", -2, LOADING | STALE, (0, 0, 0), about::command_info),
+        Spec::new("command|list", -2, LOADING | STALE, (0, 0, 0), about::command_list),
+        Spec::new("command|getkeys", -4, LOADING | STALE, (0, 0, 0), about::command_getkeys),
+        Spec::new("command|help", 2, LOADING | STALE, (0, 0, 0), about::command_help),
+    ]),
     Spec::new("dbsize", 1, READONLY | FAST, (0, 0, 0), server::dbsize),
     Spec::new("lastsave", 1, LOADING | STALE | FAST, (0, 0, 0), server::lastsave),
     Spec::new("save", 1, ADMIN | NOSCRIPT | NO_ASYNC_LOADING | NO_MULTI, (0, 0, 0), server::save),
@@ -119,34 +117,30 @@ const SERVER: &[Spec] = &[
     Spec::new("bgrewriteaof", 1, ADMIN | NOSCRIPT | NO_ASYNC_LOADING, (0, 0, 0), server::bgrewriteaof),
     Spec::new("shutdown", -1, ADMIN | NOSCRIPT | LOADING | STALE | NO_MULTI | ALLOW_BUSY, (0, 0, 0), server::shutdown),
     Spec::new("wait", 3, NOSCRIPT, (0, 0, 0), server::wait),
-    Spec::new("config", -2, 0, (0, 0, 0), container)
-        .with(&[
-            Spec::new("config|get", -3, ADMIN | NOSCRIPT | LOADING | STALE, (0, 0, 0), config::config_get),
-            Spec::new("config|set", -4, ADMIN | NOSCRIPT | LOADING | STALE, (0, 0, 0), config::config_set),
-            Spec::new("config|resetstat", 2, ADMIN | NOSCRIPT | LOADING | STALE, (0, 0, 0), config::config_resetstat),
-            Spec::new("config|help", 2, LOADING | STALE, (0, 0, 0), config::config_help),
-        ]),
+    Spec::new("config", -2, 0, (0, 0, 0), container).with(&[
+        Spec::new("config|get", -3, ADMIN | NOSCRIPT | LOADING | STALE, (0, 0, 0), config::config_get),
+        Spec::new("config|set", -4, ADMIN | NOSCRIPT | LOADING | STALE, (0, 0, 0), config::config_set),
+        Spec::new("config|resetstat", 2, ADMIN | NOSCRIPT | LOADING | STALE, (0, 0, 0), config::config_resetstat),
+        Spec::new("config|help", 2, LOADING | STALE, (0, 0, 0), config::config_help),
+    ]),
     Spec::new("info", -1, LOADING | STALE, (0, 0, 0), info::info),
-    Spec::new("memory", -2, 0, (0, 0, 0), container)
-        .with(&[
-            Spec::new("memory|usage", -3, READONLY, (2, 2, 1), watching::memory_usage),
-            Spec::new("memory|help", 2, LOADING | STALE, (0, 0, 0), watching::memory_help),
-        ]),
+    Spec::new("memory", -2, 0, (0, 0, 0), container).with(&[
+        Spec::new("memory|usage", -3, READONLY, (2, 2, 1), watching::memory_usage),
+        Spec::new("memory|help", 2, LOADING | STALE, (0, 0, 0), watching::memory_help),
+    ]),
     Spec::new("monitor", 1, ADMIN | NOSCRIPT | LOADING | STALE, (0, 0, 0), watching::monitor),
-    Spec::new("slowlog", -2, 0, (0, 0, 0), container)
-        .with(&[
-            Spec::new("slowlog|get", -2, ADMIN | LOADING | STALE, (0, 0, 0), watching::slowlog_get),
-            Spec::new("slowlog|len", 2, ADMIN | LOADING | STALE, (0, 0, 0), watching::slowlog_len),
-            Spec::new("slowlog|reset", 2, ADMIN | LOADING | STALE, (0, 0, 0), watching::slowlog_reset),
-            Spec::new("slowlog|help", 2, LOADING | STALE, (0, 0, 0), watching::slowlog_help),
-        ]),
-    Spec::new("latency", -2, 0, (0, 0, 0), container)
-        .with(&[
-            Spec::new("latency|latest", 2, ADMIN | NOSCRIPT | LOADING | STALE, (0, 0, 0), watching::latency_latest),
-            Spec::new("latency|history", 3, ADMIN | NOSCRIPT | LOADING | STALE, (0, 0, 0), watching::latency_history),
-            Spec::new("latency|reset", -2, ADMIN | NOSCRIPT | LOADING | STALE, (0, 0, 0), watching::latency_reset),
-            Spec::new("latency|help", 2, LOADING | STALE, (0, 0, 0), watching::latency_help),
-        ]),
+    Spec::new("slowlog", -2, 0, (0, 0, 0), container).with(&[
+        Spec::new("slowlog|get", -2, ADMIN | LOADING | STALE, (0, 0, 0), watching::slowlog_get),
+        Spec::new("slowlog|len", 2, ADMIN | LOADING | STALE, (0, 0, 0), watching::slowlog_len),
+        Spec::new("slowlog|reset", 2, ADMIN | LOADING | STALE, (0, 0, 0), watching::slowlog_reset),
+        Spec::new("slowlog|help", 2, LOADING | STALE, (0, 0, 0), watching::slowlog_help),
+    ]),
+    Spec::new("latency", -2, 0, (0, 0, 0), container).with(&[
+        Spec::new("latency|latest", 2, ADMIN | NOSCRIPT | LOADING | STALE, (0, 0, 0), watching::latency_latest),
+        Spec::new("latency|history", 3, ADMIN | NOSCRIPT | LOADING | STALE, (0, 0, 0), watching::latency_history),
+        Spec::new("latency|reset", -2, ADMIN | NOSCRIPT | LOADING | STALE, (0, 0, 0), watching::latency_reset),
+        Spec::new("latency|help", 2, LOADING | STALE, (0, 0, 0), watching::latency_help),
+    ]),
     Spec::new("flushdb", -1, WRITE, (0, 0, 0), server::flushdb),
     Spec::new("flushall", -1, WRITE, (0, 0, 0), server::flushall),
 ];
@@ -207,14 +201,13 @@ const GENERIC: &[Spec] = &[
     Spec::new("touch", -2, READONLY | FAST, (1, -1, 1), keys::touch),
     Spec::new("dump", 2, READONLY, (1, 1, 1), dump::dump),
     Spec::new("restore", -4, WRITE | DENYOOM, (1, 1, 1), dump::restore),
-    Spec::new("object", -2, 0, (0, 0, 0), container)
-        .with(&[
-            Spec::new("object|encoding", 3, READONLY, (2, 2, 1), object::object_encoding),
-            Spec::new("object|freq", 3, READONLY, (2, 2, 1), object::object_freq),
-            Spec::new("object|idletime", 3, READONLY, (2, 2, 1), object::object_idletime),
-            Spec::new("object|refcount", 3, READONLY, (2, 2, 1), object::object_refcount),
-            Spec::new("object|help", 2, LOADING | STALE, (0, 0, 0), object::object_help),
-        ]),
+    Spec::new("object", -2, 0, (0, 0, 0), container).with(&[
+        Spec::new("object|encoding", 3, READONLY, (2, 2, 1), object::object_encoding),
+        Spec::new("object|freq", 3, READONLY, (2, 2, 1), object::object_freq),
+        Spec::new("object|idletime", 3, READONLY, (2, 2, 1), object::object_idletime),
+        Spec::new("object|refcount", 3, READONLY, (2, 2, 1), object::object_refcount),
+        Spec::new("object|help", 2, LOADING | STALE, (0, 0, 0), object::object_help),
+    ]),
 ];
 
 const TRANSACTIONS: &[Spec] = &[
@@ -231,27 +224,43 @@ const PUBSUB_GROUP: &[Spec] = &[
     Spec::new("psubscribe", -2, PUBSUB | NOSCRIPT | LOADING | STALE, (0, 0, 0), pubsub::psubscribe),
     Spec::new("punsubscribe", -1, PUBSUB | NOSCRIPT | LOADING | STALE, (0, 0, 0), pubsub::punsubscribe),
     Spec::new("publish", 3, PUBSUB | LOADING | STALE | FAST, (0, 0, 0), pubsub::publish),
-    Spec::new("pubsub", -2, 0, (0, 0, 0), container)
-        .with(&[
-            Spec::new("pubsub|channels", -2, PUBSUB | LOADING | STALE, (0, 0, 0), pubsub::pubsub_channels),
-            Spec::new("pubsub|numsub", -2, PUBSUB | LOADING | STALE, (0, 0, 0), pubsub::pubsub_numsub),
-            Spec::new("pubsub|numpat", 2, PUBSUB | LOADING | STALE, (0, 0, 0), pubsub::pubsub_numpat),
-            Spec::new("pubsub|help", 2, LOADING | STALE, (0, 0, 0), pubsub::pubsub_help),
-        ]),
+    Spec::new("pubsub", -2, 0, (0, 0, 0), container).with(&[
+        Spec::new("pubsub|channels", -2, PUBSUB | LOADING | STALE, (0, 0, 0), pubsub::pubsub_channels),
+        Spec::new("pubsub|numsub", -2, PUBSUB | LOADING | STALE, (0, 0, 0), pubsub::pubsub_numsub),
+        Spec::new("pubsub|numpat", 2, PUBSUB | LOADING | STALE, (0, 0, 0), pubsub::pubsub_numpat),
+        Spec::new("pubsub|help", 2, LOADING | STALE, (0, 0, 0), pubsub::pubsub_help),
+    ]),
 ];
 
 const SCRIPTING: &[Spec] = &[
     Spec::new("eval", -3, NOSCRIPT | STALE | SKIP_MONITOR | NO_MANDATORY_KEYS | MOVABLEKEYS, (0, 0, 0), scripts::eval),
-    Spec::new("evalsha", -3, NOSCRIPT | STALE | SKIP_MONITOR | NO_MANDATORY_KEYS | MOVABLEKEYS, (0, 0, 0), scripts::evalsha),
-    Spec::new("eval_ro", -3, READONLY | NOSCRIPT | STALE | SKIP_MONITOR | NO_MANDATORY_KEYS | MOVABLEKEYS, (0, 0, 0), scripts::eval_ro),
-    Spec::new("evalsha_ro", -3, READONLY | NOSCRIPT | STALE | SKIP_MONITOR | NO_MANDATORY_KEYS | MOVABLEKEYS, (0, 0, 0), scripts::evalsha_ro),
-    Spec::new("script", -2, 0, (0, 0, 0), container)
-        .with(&[
-            Spec::new("script|load", 3, NOSCRIPT | STALE, (0, 0, 0), scripts::script_load),
-            Spec::new("script|exists", -3, NOSCRIPT, (0, 0, 0), scripts::script_exists),
-            Spec::new("script|flush", -2, NOSCRIPT, (0, 0, 0), scripts::script_flush),
-            Spec::new("script|help", 2, LOADING | STALE, (0, 0, 0), scripts::script_help),
-        ]),
+    Spec::new(
+        "evalsha",
+        -3,
+        NOSCRIPT | STALE | SKIP_MONITOR | NO_MANDATORY_KEYS | MOVABLEKEYS,
+        (0, 0, 0),
+        scripts::evalsha,
+    ),
+    Spec::new(
+        "eval_ro",
+        -3,
+        READONLY | NOSCRIPT | STALE | SKIP_MONITOR | NO_MANDATORY_KEYS | MOVABLEKEYS,
+        (0, 0, 0),
+        scripts::eval_ro,
+    ),
+    Spec::new(
+        "evalsha_ro",
+        -3,
+        READONLY | NOSCRIPT | STALE | SKIP_MONITOR | NO_MANDATORY_KEYS | MOVABLEKEYS,
+        (0, 0, 0),
+        scripts::evalsha_ro,
+    ),
+    Spec::new("script", -2, 0, (0, 0, 0), container).with(&[
+        Spec::new("script|load", 3, NOSCRIPT | STALE, (0, 0, 0), scripts::script_load),
+        Spec::new("script|exists", -3, NOSCRIPT, (0, 0, 0), scripts::script_exists),
+        Spec::new("script|flush", -2, NOSCRIPT, (0, 0, 0), scripts::script_flush),
+        Spec::new("script|help", 2, LOADING | STALE, (0, 0, 0), scripts::script_help),
+    ]),
 ];
 
 /// All of them, by group.

@@ -174,7 +174,10 @@ impl Loop {
             self.server.is_unsynced = false;
             if self.server.settings.is_always {
                 // What this turn's replies would acknowledge is not durable, and no later sync proves that it is.
-                self.server.store.sync().map_err(|error| format!("the sync failed, nothing is acknowledged: {error}"))?;
+                self.server
+                    .store
+                    .sync()
+                    .map_err(|error| format!("the sync failed, nothing is acknowledged: {error}"))?;
             }
         }
         self.send();

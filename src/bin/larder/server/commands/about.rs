@@ -143,7 +143,11 @@ pub fn command_getkeys(call: &mut Call<'_>, args: Args<'_>) -> Done {
         let (first, last, step) = spec.keys;
         let last = if last < 0 { asked.len() as i64 + i64::from(last) } else { last.into() };
         let places = (i64::from(first)..=last).step_by(step.max(1) as usize).filter(|at| *at > 0);
-        places.filter_map(|at| usize::try_from(at).ok()).filter(|at| *at < asked.len()).map(|at| asked.get(at)).collect()
+        places
+            .filter_map(|at| usize::try_from(at).ok())
+            .filter(|at| *at < asked.len())
+            .map(|at| asked.get(at))
+            .collect()
     };
     if keys.is_empty() && !spec.has(NO_MANDATORY_KEYS) {
         return Err(failure("ERR The command has no key arguments"));

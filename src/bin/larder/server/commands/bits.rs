@@ -69,9 +69,6 @@ fn is_bit_unit(arg: &[u8]) -> Result<bool, Failure> {
 /// The bits from `start` to `end`, both included, negative ones counted from the end; `None` for none.
 fn bit_range(len: usize, start: i64, end: i64, is_bits: bool) -> Option<(usize, usize)> {
     let total = (len as i64) * if is_bits { 8 } else { 1 };
-    if start < 0 && end < 0 && start > end {
-        return None;
-    }
     let clamp = |at: i64| if at < 0 { total.saturating_add(at).max(0) } else { at };
     let (start, end) = (clamp(start), clamp(end).min(total - 1));
     if start > end {

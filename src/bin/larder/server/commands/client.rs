@@ -106,6 +106,9 @@ pub fn client_list(call: &mut Call<'_>, args: Args<'_>) -> Done {
     Ok(())
 }
 
+/// Whether a client is among those to be closed.
+type Condition = Box<dyn Fn(&Session) -> bool>;
+
 pub fn client_kill(call: &mut Call<'_>, args: Args<'_>) -> Done {
     let own = call.client;
     if args.len() == 3 {
@@ -115,10 +118,11 @@ pub fn client_kill(call: &mut Call<'_>, args: Args<'_>) -> Done {
         call.reply.ok();
         return Ok(());
     }
-    if args.len() % 2 != 0 {
+    if !args.len().is_multiple_of(2) {
         return Err(SYNTAX_ERROR);
     }
-    let (mut skips_own, mut conditions): (bool, Vec<Box<dyn Fn(&Session) -> bool>>) = (true, Vec::new());
+    let mut skips_own = true;
+    let mut conditions: Vec<Condition> = Vec::new();
     for i in (2..args.len()).step_by(2) {
         let value = args.get(i + 1).to_vec();
         match args.get(i).to_ascii_lowercase().as_slice() {
@@ -262,4 +266,3 @@ pub fn client_help(call: &mut Call<'_>, _: Args<'_>) -> Done {
         ],
     )
 }
-

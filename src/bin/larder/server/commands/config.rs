@@ -9,8 +9,8 @@ use super::super::glob;
 use super::super::keyspace::event;
 use super::super::request::Args;
 use super::super::watching::Counts;
-use super::server::{parse_events, show_events};
 use super::numbers;
+use super::server::{parse_events, show_events};
 use std::time::Duration;
 
 /// Everything that CONFIG GET shows.
@@ -69,7 +69,9 @@ pub fn set_by_name(server: &mut Server, name: &str, value: &[u8]) -> Result<(), 
     let int_max = i64::from(i32::MAX);
     match name {
         "latency-monitor-threshold" => server.latency.threshold_ms = unsigned(0, i64::MAX)?,
-        "lua-time-limit" | "busy-reply-threshold" => server.settings.script_max = Duration::from_millis(unsigned(0, i64::MAX)?),
+        "lua-time-limit" | "busy-reply-threshold" => {
+            server.settings.script_max = Duration::from_millis(unsigned(0, i64::MAX)?)
+        }
         "maxclients" => server.settings.clients_max = unsigned(1, u32::MAX.into())? as usize,
         "notify-keyspace-events" => {
             let bits = parse_events(value).ok_or("Invalid event class character. Use 'Ag$lshzxeKEtmdn'.")?;
@@ -116,7 +118,7 @@ fn set_events(server: &mut Server, bits: u32) -> Result<(), String> {
 }
 
 pub fn config_set(call: &mut Call<'_>, args: Args<'_>) -> Done {
-    if args.len() % 2 != 0 {
+    if !args.len().is_multiple_of(2) {
         return Err(super::SYNTAX_ERROR);
     }
     let known = shown(call.server);

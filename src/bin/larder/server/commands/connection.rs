@@ -167,7 +167,7 @@ pub fn time(call: &mut Call<'_>, _: Args<'_>) -> Done {
 
 pub fn wait_arguments(args: Args<'_>) -> Result<(), Failure> {
     integer(args.get(1))?;
-    let timeout = numbers::parse_i64(args.get(2))
-        .ok_or_else(|| failure("ERR timeout is not an integer or out of range"))?;
+    let timeout =
+        numbers::parse_i64(args.get(2)).ok_or_else(|| failure("ERR timeout is not an integer or out of range"))?;
     if timeout < 0 { Err(failure("ERR timeout is negative")) } else { Ok(()) }
 }

@@ -10,9 +10,7 @@ use larder::store::Ttl;
 fn add(call: &mut Call<'_>, key: &[u8], increment: i64) -> Done {
     let present = call.server.find(key, numbers::parse_i64)?;
     let present = present.map_or(Some(0), |number| number).ok_or(super::NOT_AN_INTEGER)?;
-    let sum = present
-        .checked_add(increment)
-        .ok_or_else(|| failure("ERR increment or decrement would overflow"))?;
+    let sum = present.checked_add(increment).ok_or_else(|| failure("ERR increment or decrement would overflow"))?;
     call.server.put(key, sum.to_string().as_bytes(), Ttl::Keep)?;
     call.server.notify(event::STRING, "incrby", key);
     call.reply.integer(sum);

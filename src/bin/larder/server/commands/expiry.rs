@@ -3,8 +3,8 @@
 use super::super::execute::{Call, Done, Failure, cut, failure, failure_of};
 use super::super::keyspace::event;
 use super::super::request::Args;
-use super::strings::{MILLISECONDS, SECONDS, UNIX_MILLISECONDS, UNIX_SECONDS, Unit};
 use super::integer;
+use super::strings::{MILLISECONDS, SECONDS, UNIX_MILLISECONDS, UNIX_SECONDS, Unit};
 
 /// On what the change of an expiry depends.
 #[derive(Default)]

@@ -12,9 +12,9 @@ const SECTIONS: [&str; 8] =
     ["server", "clients", "memory", "persistence", "stats", "replication", "errorstats", "keyspace"];
 
 pub fn info(call: &mut Call<'_>, args: Args<'_>) -> Done {
-    let wanted: Vec<String> =
-        args.from(1).iter().map(|name| String::from_utf8_lossy(name).to_lowercase()).collect();
-    let is_all = wanted.is_empty() || wanted.iter().any(|name| matches!(name.as_str(), "all" | "default" | "everything"));
+    let wanted: Vec<String> = args.from(1).iter().map(|name| String::from_utf8_lossy(name).to_lowercase()).collect();
+    let is_all =
+        wanted.is_empty() || wanted.iter().any(|name| matches!(name.as_str(), "all" | "default" | "everything"));
     let stats = call.server.store.stats()?;
     let mut text = String::new();
     for section in SECTIONS {

@@ -16,6 +16,8 @@ use std::hash::{BuildHasher, RandomState};
 /// Walks whose present page is remembered.
 const SCANS_MAX: usize = 16;
 
+type Keys = Vec<Box<[u8]>>;
+
 /// What is left of a page, in order of the hash, and where the next one begins.
 struct Scan {
     cursor: u64,
@@ -31,7 +33,7 @@ pub struct Scans {
 
 impl Server {
     /// The keys with a hash from `cursor` on, `count` of them or some more, and where to go on; 0 at the end.
-    fn scan(&mut self, mut cursor: u64, count: u64) -> Result<(Vec<Box<[u8]>>, u64), Failure> {
+    fn scan(&mut self, mut cursor: u64, count: u64) -> Result<(Keys, u64), Failure> {
         let mut keys = Vec::new();
         let known = self.scans.scans.iter().position(|scan| scan.cursor == cursor && cursor != 0);
         let mut scan = known.and_then(|at| self.scans.scans.remove(at));

@@ -69,10 +69,7 @@ impl Engine {
         lua.set_memory_limit(MEMORY_BYTES_MAX)?;
         let begun = Instant::now();
         lua.globals().set("clock_of", lua.create_function(move |_, ()| Ok(begun.elapsed().as_secs_f64()))?)?;
-        lua.globals().set(
-            "sha1_of",
-            lua.create_function(|_, text: LuaString| Ok(sha_of(&text.as_bytes())))?,
-        )?;
+        lua.globals().set("sha1_of", lua.create_function(|_, text: LuaString| Ok(sha_of(&text.as_bytes())))?)?;
         lua.globals().set("script_line", lua.create_function(|lua, ()| Ok(script_line(lua)))?)?;
         let error_text = |lua: &Lua, error: Value| lua.create_string(raised_text(&error));
         lua.globals().set("error_text", lua.create_function(error_text)?)?;
@@ -138,7 +135,10 @@ fn broken(error: &mlua::Error) -> Failure {
 }
 
 /// Takes the interpreter out, so that a script can call commands with all of the server.
-fn with_engine<R>(call: &mut Call<'_>, f: impl FnOnce(&mut Call<'_>, &mut Engine) -> Result<R, Failure>) -> Result<R, Failure> {
+fn with_engine<R>(
+    call: &mut Call<'_>,
+    f: impl FnOnce(&mut Call<'_>, &mut Engine) -> Result<R, Failure>,
+) -> Result<R, Failure> {
     let mut engine = match call.server.scripts.engine.take() {
         Some(engine) => engine,
         None => Engine::new().map_err(|error| broken(&error))?,
@@ -187,9 +187,8 @@ fn declares_no_writes(source: &[u8]) -> Result<bool, Failure> {
     }
     let mut is_read_only = false;
     for word in words {
-        let flags = word
-            .strip_prefix("flags=")
-            .ok_or_else(|| failure_of(format!("ERR Unknown lua shebang option: {word}")))?;
+        let flags =
+            word.strip_prefix("flags=").ok_or_else(|| failure_of(format!("ERR Unknown lua shebang option: {word}")))?;
         for flag in flags.split(',').filter(|flag| !flag.is_empty()) {
             match flag {
                 "no-writes" => is_read_only = true,
@@ -221,11 +220,14 @@ fn run(
     let keys = strings(args.from(3), key_count)?;
     let argv = strings(args.from(3 + key_count), args.len() - 3 - key_count)?;
     let begun = Instant::now();
-    lua.set_hook(HookTriggers::new().every_nth_instruction(INSTRUCTIONS_PER_LOOK), move |_, _| {
-        if begun.elapsed() > script_max {
-            return Err(mlua::Error::runtime(format!("the script ran for more than {} ms", script_max.as_millis())));
+    lua.set_hook(HookTriggers::new().every_nth_instruction(INSTRUCTIONS_PER_LOOK), move |lua, _| {
+        if begun.elapsed() <= script_max {
+            return Ok(VmState::Continue);
         }
-        Ok(VmState::Continue)
+        // A script may catch the error. From now on every instruction raises it, also those that do the catching.
+        let error = move || mlua::Error::runtime(format!("the script ran for more than {} ms", script_max.as_millis()));
+        lua.set_hook(HookTriggers::new().every_nth_instruction(1), move |_, _| Err(error()))?;
+        Err(error())
     })?;
     let call = RefCell::new(call);
     let outcome = lua.scope(|scope| {

@@ -230,7 +230,7 @@ fn set_all(call: &mut Call<'_>, args: Args<'_>) -> Done {
 }
 
 pub fn mset(call: &mut Call<'_>, args: Args<'_>) -> Done {
-    if args.len() % 2 == 0 {
+    if args.len().is_multiple_of(2) {
         return Err(call.wrong_arity());
     }
     set_all(call, args)?;
@@ -239,7 +239,7 @@ pub fn mset(call: &mut Call<'_>, args: Args<'_>) -> Done {
 }
 
 pub fn msetnx(call: &mut Call<'_>, args: Args<'_>) -> Done {
-    if args.len() % 2 == 0 {
+    if args.len().is_multiple_of(2) {
         return Err(call.wrong_arity());
     }
     for i in (1..args.len()).step_by(2) {

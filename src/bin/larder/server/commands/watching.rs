@@ -140,7 +140,11 @@ pub fn memory_usage(call: &mut Call<'_>, args: Args<'_>) -> Done {
 }
 
 pub fn memory_help(call: &mut Call<'_>, _: Args<'_>) -> Done {
-    super::help(call, "MEMORY", &["USAGE <key> [SAMPLES <count>]", "    Bytes that a key takes, in the log and in memory."])
+    super::help(
+        call,
+        "MEMORY",
+        &["USAGE <key> [SAMPLES <count>]", "    Bytes that a key takes, in the log and in memory."],
+    )
 }
 
 pub fn monitor(call: &mut Call<'_>, _: Args<'_>) -> Done {
