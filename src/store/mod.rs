@@ -268,7 +268,7 @@ impl Store {
 
     /// As [`Store::expire`], with the moment instead of the time until it: Unix milliseconds of [`Store::now_ms`]'s
     /// clock. A moment that has passed expires the key at once.
-    pub fn expire_at(&self, key: &[u8], expires_at_ms: u64) -> Result<bool> {
+    pub fn expire_until(&self, key: &[u8], expires_at_ms: u64) -> Result<bool> {
         let store = self.shared.enter()?;
         store.expire_with(store.guard(), key, Ttl::Until(expires_at_ms))
     }

@@ -1,4 +1,4 @@
-"""Carries out the transcript of a document: the lines of the block behind `<!-- transcript -->` that begin with `$ ` are given to
+"""Carries out the transcript of a document: the lines of the block behind `<!--transcript-->` that begin with `$ ` are given to
 a shell, and what they print must be what stands below them, but for a process's number."""
 import os
 import re
@@ -8,7 +8,7 @@ import tempfile
 
 document = sys.argv[1]
 with open(document) as file:
-    block = re.search(r"<!-- transcript -->\n```sh\n(.*?)```", file.read(), re.S)
+    block = re.search(r"<!--transcript-->\n```sh\n(.*?)```", file.read(), re.S)
 if not block:
     sys.exit(f"{document}: no transcript")
 root = os.getcwd()

@@ -125,7 +125,7 @@ impl Server {
     pub fn set_expiry(&mut self, key: &[u8], expires_at_ms: u64) -> Result<()> {
         match expires_at_ms {
             0 => self.store.expire(key, None)?,
-            _ => self.store.expire_at(key, expires_at_ms)?,
+            _ => self.store.expire_until(key, expires_at_ms)?,
         };
         self.changed(key)
     }
