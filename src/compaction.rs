@@ -297,14 +297,14 @@ impl<'a> Compactor<'a> {
             let mut stripe = self.index.lock(survivor.hash);
             switched.push(match survivor.fate {
                 Fate::Live if stripe.replace(survivor.hash, source, target) => {
-                    accounts.record_dies(survivor.segment, &head);
-                    accounts.record_lives(output, &copied);
+                    accounts.record_dies(survivor.hash, survivor.segment, &head);
+                    accounts.record_lives(survivor.hash, output, &copied);
                     true
                 }
                 Fate::Expires if stripe.remove(survivor.hash, source) => {
                     // A tombstone stands in the index only while its delete is being settled, and is not counted.
                     if head.kind == Kind::Set {
-                        accounts.record_expires(survivor.segment, &head);
+                        accounts.record_expires(survivor.hash, survivor.segment, &head);
                     }
                     true
                 }
@@ -357,8 +357,8 @@ impl<'a> Compactor<'a> {
             if *was_switched && survivor.fate == Fate::Live {
                 let mut stripe = self.index.lock(survivor.hash);
                 if stripe.replace(survivor.hash, target, source) {
-                    accounts.record_dies(output, &copied);
-                    accounts.record_lives(survivor.segment, &head);
+                    accounts.record_dies(survivor.hash, output, &copied);
+                    accounts.record_lives(survivor.hash, survivor.segment, &head);
                 }
             }
         }

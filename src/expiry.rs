@@ -92,7 +92,7 @@ pub fn sweep(log: &Log, index: &Index, hasher: KeyHasher, segment: &Segment, now
         let location = log.segments().location(segment, found.offset);
         let mut stripe = index.lock(hash);
         if stripe.remove(hash, location) {
-            log.accounts().record_expires(segment, &head);
+            log.accounts().record_expires(hash, segment, &head);
             count += 1;
         }
     }

@@ -3,27 +3,33 @@
 //!
 //! The manifest names the segments. Sealed ones are known to their end; the others form a chain of
 //! consecutive seqnos, and the first place where it breaks is the end of history: a torn tail if it
-//! lies behind what was known durable, damage if it lies before (R9).
+//! lies behind what was known durable, damage if it lies before (R9). Over the index of a checkpoint that fits
+//! this history, only what it does not cover is replayed.
 //!
-//! Not here: taking the lock, reading the manifest, trusting a checkpoint (`checkpoint`).
+//! Not here: taking the lock, reading the manifest, what a checkpoint looks like (`checkpoint`).
 //!
 //! Invariants:
 //!   RC1. What is kept is a prefix of the history; batches are whole (R8).
 //!   RC2. Before a store that was not closed in order takes a write, everything kept is durable, sealed
 //!        in the manifest, and never appended to again (R10).
 //!   RC3. Recovery changes no byte of a record: it can be cut short anywhere and start again.
+//!   RC4. A checkpoint that does not fit is removed before the store takes a write: later, when the seqnos have
+//!        gone on, it might seem to fit (R5).
+
+mod replay;
 
 use crate::epoch::Epochs;
-use crate::error::{Error, Result, Status};
+use crate::error::{Error, Result};
 use crate::format::KeyHasher;
-use crate::format::checkpoint::{CheckpointSegment, Contents};
+use crate::format::checkpoint::Contents;
 use crate::format::manifest::Change;
-use crate::format::record::{Head, Kind};
 use crate::format::segment::{Durable, HEAD_LEN};
-use crate::index::{Index, Location};
+use crate::index::Index;
 use crate::log::scanner::Scanner;
+use crate::log::segments::{slot_count, slot_limit};
 use crate::log::{Accounts, LogConfig, LogParts, Manifest, Segment, Segments};
-use crate::storage::{MapAccess, Storage};
+use crate::storage::{self, MapAccess, Storage};
+use replay::{Replay, Work};
 use std::sync::Arc;
 
 /// After a cut tail, this many seqnos are left out, so that those of the lost writes are not given
@@ -38,6 +44,10 @@ pub struct Recovered {
     pub index: Index,
     /// The expiry clock was at least here.
     pub clock_ms: u64,
+    /// Which checkpoint the index is from, if it is from one.
+    pub base: Option<usize>,
+    /// Bytes of the records that were replayed.
+    pub replayed_bytes: u64,
 }
 
 /// What recovery works on.
@@ -50,6 +60,18 @@ pub struct Recovery<'a> {
     pub hasher: KeyHasher,
     /// For the index.
     pub epochs: &'a Arc<Epochs>,
+    /// How many threads may work on it.
+    pub thread_count: usize,
+}
+
+/// A checkpoint that may be what a recovery starts from.
+pub struct Base<'a> {
+    /// The file's name.
+    pub name: &'a str,
+    /// What it covers.
+    pub contents: &'a Contents,
+    /// Its index, once the segments have their places.
+    pub open_index: &'a dyn Fn(&Segments) -> Option<Index>,
 }
 
 /// A segment that was not sealed, with everything in its file readable.
@@ -70,82 +92,127 @@ struct Chain {
     seqno_next: u64,
 }
 
+/// What a segment is to the log that goes on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Sealed,
+    /// Unsealed so far, and to be sealed where it ended.
+    Kept,
+    Active,
+    Prepared,
+}
+
+/// Which records there are.
+struct History {
+    /// Each published up to the end of its records.
+    segments: Vec<(Arc<Segment>, Role)>,
+    /// Segments of which nothing counts.
+    discarded: Vec<Segment>,
+    seqno_next: u64,
+    clock_ms: u64,
+    was_closed: bool,
+}
+
 impl Recovery<'_> {
-    /// Opens the store that the manifest describes, with the index of a checkpoint that was made from
-    /// exactly this state, or by replay of all records.
-    pub fn run(&self, mut manifest: Manifest, checkpoint: Option<(Contents, Index)>) -> Result<Recovered> {
-        let slot_bytes = checkpoint.as_ref().map_or(self.config.segment_bytes, |(contents, _)| contents.slot_bytes);
+    /// Opens the store that the manifest describes, over the first of `bases` that fits, or by replay of all
+    /// records.
+    pub fn run(&self, mut manifest: Manifest, bases: &[Base<'_>]) -> Result<Recovered> {
+        let history = self.find_history(&manifest)?;
+        let chosen = bases.iter().position(|base| history.fits(base.contents));
+        if !self.config.is_read_only {
+            for (place, base) in bases.iter().enumerate() {
+                if Some(place) != chosen && !history.fits(base.contents) {
+                    // RC4: made durable by the manifest that `settle` writes.
+                    let _ = self.storage.remove(base.name);
+                }
+            }
+        }
+        let base = chosen.map(|place| &bases[place]);
+        let slot_bytes = base.map_or(self.config.segment_bytes, |base| base.contents.slot_bytes);
         let segments = Segments::new(slot_bytes);
-        let known: &[CheckpointSegment] = checkpoint.as_ref().map_or(&[], |(contents, _)| &contents.segments);
-        let slot_of = |id: u64| known.iter().find(|segment| segment.id == id).map(|segment| segment.slot);
+        let slot_of = |id: u64| Some(base?.contents.segment(id)?.slot);
+        // Those whose place is known come first, so that no other takes it.
+        for is_known in [true, false] {
+            for (segment, _) in history.segments.iter().filter(|(it, _)| slot_of(it.id()).is_some() == is_known) {
+                segments.insert(segment, slot_of(segment.id()))?;
+            }
+        }
+        let accounts = Accounts::new(segments.clone());
+        let index_over = || self.index_over(&history, base, &segments, &accounts);
+        let mut seqno_next = history.seqno_next;
+        let (index, is_of_base, replayed_bytes) = if history.was_closed || self.config.is_read_only {
+            index_over()?
+        } else if self.thread_count > 1 {
+            std::thread::scope(|scope| {
+                let settling = storage::spawn_scoped(scope, "larder-settle", || self.settle(&mut manifest, &history))
+                    .map_err(|source| Error::from_io("start a thread of the recovery", &source))?;
+                let indexed = index_over();
+                match settling.join() {
+                    Ok(settled) => seqno_next = settled?,
+                    Err(panic) => std::panic::resume_unwind(panic),
+                }
+                indexed
+            })?
+        } else {
+            seqno_next = self.settle(&mut manifest, &history)?;
+            index_over()?
+        };
+        let (mut active, mut prepared) = (None, Vec::new());
+        for (segment, role) in history.segments {
+            match role {
+                Role::Sealed => {}
+                Role::Kept => {
+                    segment.set_sealed();
+                    segment.note_punched();
+                }
+                Role::Active => active = Some(segment),
+                Role::Prepared => prepared.push(segment),
+            }
+        }
+        let parts = LogParts { segments, accounts, manifest, active, prepared, seqno_next };
+        let base = chosen.filter(|_| is_of_base);
+        Ok(Recovered { parts, index, clock_ms: history.clock_ms, base, replayed_bytes })
+    }
+
+    /// Finds out which records count. Changes nothing.
+    fn find_history(&self, manifest: &Manifest) -> Result<History> {
         let store_id = manifest.head().store_id;
-        let mut replayed = Vec::new();
+        let mut segments = Vec::new();
         for (&id, entry) in &manifest.state().segments {
             if let Some(sealed) = entry.sealed {
                 let access = MapAccess::ReadOnly;
                 let opened = Segment::open(self.storage.as_ref(), store_id, id, entry.file_len, sealed.end, access)?;
-                let segment = Arc::new(opened);
-                segment.set_sealed();
-                segment.note_punched();
+                opened.set_sealed();
+                opened.note_punched();
                 for seqno in [sealed.seqno_min, sealed.seqno_max] {
                     if seqno != 0 {
-                        segment.note_seqno(seqno);
+                        opened.note_seqno(seqno);
                     }
                 }
-                segments.insert(&segment, slot_of(id))?;
-                replayed.push(segment);
+                segments.push((Arc::new(opened), Role::Sealed));
             }
         }
-        let unsealed = self.open_unsealed(&manifest)?;
+        let unsealed = self.open_unsealed(manifest)?;
         let clock_ms = unsealed.iter().map(|open| open.segment.clock_ms()).max().unwrap_or(0);
         let clock_ms = clock_ms.max(manifest.state().clock_ms);
-        let (mut active, mut prepared) = (None, Vec::new());
-        let mut seqno_next;
+        let mut history = History { segments, discarded: Vec::new(), seqno_next: 0, clock_ms, was_closed: false };
         if let Some(closed) = manifest.state().closed {
-            seqno_next = manifest.state().seqno_next;
-            // Those whose place is known come first, so that no other takes it.
-            let (known, unknown): (Vec<_>, Vec<_>) =
-                unsealed.into_iter().partition(|open| slot_of(open.segment.id()).is_some());
-            for open in known.into_iter().chain(unknown) {
+            history.was_closed = true;
+            history.seqno_next = manifest.state().seqno_next;
+            for open in unsealed {
                 let is_active = open.segment.id() == closed.id;
-                let segment = Arc::new(open.segment.restart_at(if is_active { closed.end } else { HEAD_LEN as u64 }));
-                segments.insert(&segment, slot_of(segment.id()))?;
-                if is_active {
-                    replayed.push(Arc::clone(&segment));
-                    active = Some(segment);
-                } else {
-                    prepared.push(segment);
-                }
+                let segment = open.segment.restart_at(if is_active { closed.end } else { HEAD_LEN as u64 });
+                let role = if is_active { Role::Active } else { Role::Prepared };
+                history.segments.push((Arc::new(segment), role));
             }
         } else {
             let chain = find_end(unsealed, manifest.state().seqno_next)?;
-            seqno_next = chain.seqno_next;
-            if !self.config.is_read_only {
-                seqno_next = self.settle(&mut manifest, &chain, clock_ms)?;
-            }
-            for (segment, end) in chain.kept {
-                let segment = Arc::new(segment.restart_at(end));
-                segment.set_sealed();
-                segment.note_punched();
-                segments.insert(&segment, None)?;
-                replayed.push(segment);
-            }
+            history.seqno_next = chain.seqno_next;
+            let kept = chain.kept.into_iter().map(|(segment, end)| (Arc::new(segment.restart_at(end)), Role::Kept));
+            history.segments.extend(kept);
+            history.discarded = chain.discarded;
         }
-        let accounts = Accounts::new();
-        let index = match checkpoint {
-            Some((contents, index)) => {
-                accounts.import(contents.live_count, contents.live_bytes, &contents.expiring);
-                for segment in &replayed {
-                    let known = contents.segments.iter().find(|known| known.id == segment.id());
-                    let known = known.ok_or_else(|| Error::from(Status::Corrupt))?;
-                    segment.import_accounts(known);
-                }
-                index
-            }
-            None => self.replay(&segments, &accounts, &replayed)?,
-        };
-        let parts = LogParts { segments, accounts, manifest, active, prepared, seqno_next };
-        Ok(Recovered { parts, index, clock_ms })
+        Ok(history)
     }
 
     fn open_unsealed(&self, manifest: &Manifest) -> Result<Vec<Open>> {
@@ -181,95 +248,96 @@ impl Recovery<'_> {
     /// What is not known durable is written once more, in place and byte for byte, because after a
     /// failed sync the pages may look clean without being on the disk; then it is synced. Returns the
     /// seqno from which the store goes on.
-    fn settle(&self, manifest: &mut Manifest, chain: &Chain, clock_ms: u64) -> Result<u64> {
+    fn settle(&self, manifest: &mut Manifest, history: &History) -> Result<u64> {
         let mut changes = Vec::new();
-        let mut seqno_next = chain.seqno_next;
-        for (segment, end) in &chain.kept {
-            segment.rewrite_through(*end)?;
+        let (mut seqno_next, clock_ms) = (history.seqno_next, history.clock_ms);
+        for (segment, _) in history.segments.iter().filter(|(_, role)| *role == Role::Kept) {
+            let end = segment.end();
+            segment.rewrite_through(end)?;
             let (seqno_min, seqno_max) = (segment.seqno_min(), segment.seqno_max());
-            changes.push(Change::Seal { id: segment.id(), end: *end, seqno_min, seqno_max });
+            changes.push(Change::Seal { id: segment.id(), end, seqno_min, seqno_max });
         }
-        changes.extend(chain.discarded.iter().map(|segment| Change::Remove { id: segment.id() }));
-        if !chain.kept.is_empty() || !chain.discarded.is_empty() {
+        changes.extend(history.discarded.iter().map(|segment| Change::Remove { id: segment.id() }));
+        if !changes.is_empty() {
             seqno_next += SEQNO_GAP_AFTER_CUT;
         }
         changes.push(Change::Advance { segment_id_next: 0, seqno_next, clock_ms, tombstone_floor: 0 });
         manifest.renew(&changes)?;
-        for segment in &chain.discarded {
+        for segment in &history.discarded {
             // What stays behind is swept on the next open (R7).
             let _ = self.storage.remove(&segment.name());
         }
         Ok(seqno_next)
     }
 
-    /// The index of all records of `replayed`, in whatever order they stand: the highest seqno wins (R2).
-    fn replay(&self, segments: &Segments, accounts: &Accounts, replayed: &[Arc<Segment>]) -> Result<Index> {
+    /// The index of all records; whether it is that of `base` with what that does not cover; and how many bytes
+    /// of records were replayed.
+    fn index_over(
+        &self,
+        history: &History,
+        base: Option<&Base<'_>>,
+        segments: &Segments,
+        accounts: &Accounts,
+    ) -> Result<(Index, bool, u64)> {
+        if let Some(base) = base
+            && let Some(index) = (base.open_index)(segments)
+        {
+            let mut work = Vec::new();
+            for (segment, _) in &history.segments {
+                let known = base.contents.segment(segment.id());
+                known.into_iter().for_each(|known| segment.import_accounts(known));
+                work.push((Arc::clone(segment), known.map_or(HEAD_LEN as u64, |known| known.end)));
+            }
+            // Any doubt (R5): what went wrong may be the checkpoint's doing, so the log alone decides.
+            if let Ok(bytes) = self.replay(&work, &index, segments, accounts)
+                && !index.has_been_damaged()
+            {
+                return Ok((index, true, bytes));
+            }
+        }
         let index = Index::new(Arc::clone(self.epochs));
-        let mut tombstones = Vec::new();
-        for segment in replayed {
-            let end = segment.end();
-            let mut scanner = scan(segment, end)?;
-            while let Some(found) = scanner.next_record() {
-                let head = found.record.head;
-                let hash = self.hasher.hash(found.record.key());
-                let location = segments.location(segment, found.offset);
-                segment.note_seqno(head.seqno);
-                if head.kind == Kind::Tombstone {
-                    segment.note_tombstone(head.record_len());
-                    tombstones.push((hash, location));
-                }
-                let new = Replayed { segment, head, key: found.record.key(), location };
-                if !index.has_memory_for(1) {
-                    return Err(Error::new(Status::OutOfMemory, "the system has no memory for the index"));
-                }
-                self.replay_one(&index, segments, accounts, hash, &new);
-            }
-            if let Some(what) = scanner.stop()? {
-                return Err(Error::corrupt(&segment.name(), scanner.offset(), what));
-            }
-        }
-        for (hash, location) in tombstones {
-            index.lock(hash).remove(hash, location);
-        }
-        Ok(index)
+        history.segments.iter().for_each(|(segment, _)| segment.reset_accounts());
+        let work: Vec<_> = history.segments.iter().map(|(it, _)| (Arc::clone(it), HEAD_LEN as u64)).collect();
+        let bytes = self.replay(&work, &index, segments, accounts)?;
+        Ok((index, false, bytes))
     }
 
-    fn replay_one(&self, index: &Index, segments: &Segments, accounts: &Accounts, hash: u64, new: &Replayed<'_>) {
-        let guard = self.epochs.enter();
-        let mut stripe = index.lock(hash);
-        let mut old = None;
-        let found = stripe.find(hash, |location| match segments.record(&guard, location) {
-            Some(located) if located.record.key() == new.key => {
-                old = Some((located.segment, located.record.head));
-                true
-            }
-            _ => false,
-        });
-        match (found, old) {
-            (Some(location), Some((segment, head))) => {
-                if head.seqno >= new.head.seqno {
-                    return;
-                }
-                if head.kind == Kind::Set {
-                    accounts.record_dies(segment, &head);
-                }
-                let is_replaced = stripe.replace(hash, location, new.location);
-                debug_assert!(is_replaced, "the stripe is locked");
-            }
-            _ => stripe.insert(hash, new.location),
-        }
-        if new.head.kind == Kind::Set {
-            accounts.record_lives(new.segment, &new.head);
-        }
+    fn replay(&self, work: &[Work], index: &Index, segments: &Segments, accounts: &Accounts) -> Result<u64> {
+        let work: Vec<_> = work.iter().filter(|(segment, from)| *from < segment.end()).cloned().collect();
+        let replay = Replay { epochs: self.epochs, hasher: self.hasher, segments, accounts, index };
+        replay.run(&work, self.thread_count)?;
+        Ok(work.iter().map(|(segment, from)| segment.end() - from).sum())
     }
 }
 
-/// A record on its way into the index.
-struct Replayed<'a> {
-    segment: &'a Segment,
-    head: Head,
-    key: &'a [u8],
-    location: Location,
+impl History {
+    /// Whether a checkpoint was made of this history: of an earlier moment of it.
+    fn fits(&self, contents: &Contents) -> bool {
+        let is_whole = |end: u64| end >= HEAD_LEN as u64 && end.is_multiple_of(8);
+        let is_history = contents.seqno_next <= self.seqno_next
+            && contents.segments.iter().all(|known| {
+                let is_discarded = self.discarded.iter().any(|segment| segment.id() == known.id);
+                let present = self.segments.iter().find(|(segment, _)| segment.id() == known.id);
+                // One that is gone was compacted.
+                is_whole(known.end) && !is_discarded && present.is_none_or(|(it, _)| known.end <= it.end())
+            });
+        let slot_bytes = contents.slot_bytes;
+        is_history && slot_bytes.is_power_of_two() && slot_bytes >= 4096 && self.slots_are_disjoint(contents)
+    }
+
+    /// Whether the segments' places in the address space make sense: taking one twice would be a panic.
+    fn slots_are_disjoint(&self, contents: &Contents) -> bool {
+        let mut spans: Vec<(u64, u64)> = Vec::new();
+        for (segment, _) in &self.segments {
+            if let Some(known) = contents.segment(segment.id()) {
+                let count = slot_count(segment.file_len(), contents.slot_bytes);
+                spans.push((known.slot, known.slot.saturating_add(count)));
+            }
+        }
+        spans.sort_unstable();
+        let limit = slot_limit(contents.slot_bytes);
+        spans.windows(2).all(|pair| pair[0].1 <= pair[1].0) && spans.last().is_none_or(|last| last.1 <= limit)
+    }
 }
 
 fn scan(segment: &Segment, limit: u64) -> Result<Scanner<'_>> {

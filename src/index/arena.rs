@@ -42,6 +42,14 @@ mod by_page {
 
     impl Arena {
         /// Nothing is known ahead here.
+        pub(in super::super) fn reserve(&self, _sizes: impl Iterator<Item = usize>) -> bool {
+            true
+        }
+
+        /// Nothing was kept.
+        pub(in super::super) fn end_reserve(&self) {}
+
+        /// Nothing is known ahead here.
         pub(in super::super) fn ensure_free(&self, _count: usize) -> bool {
             true
         }

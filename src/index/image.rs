@@ -4,60 +4,70 @@
 //! head    64 bytes   magic, version, the layout's constants
 //! pages              each: head of 64 bytes, tags and lines as they are in memory, spill (probe, word),
 //!                    zeros to 64
-//! table              24 bytes a page: offset u64, prefix u32, stripe u8, depth u8, lines u8, 0,
-//!                    entries in lines u32, entries in the spill u32
-//! foot    64 bytes   magic, page count, entry count, table's offset, total length: u64 each
+//! table              32 bytes a page: offset u64, prefix u32, stripe u8, depth u8, lines u8, 0,
+//!                    entries in lines u32, entries in the spill u32, checksum of the page u32, zero u32
+//! foot    64 bytes   magic, page count, entry count, table's offset, total length: u64 each; checksum u32
+//!                    of the table and the foot before it
 //! ```
 //!
 //! Everything is little-endian and at multiples of 8, pages at multiples of 64; nothing in it depends on
-//! where it lies. A page's head and lines have the layout of a page in memory, so that an image can be
-//! used where it is mapped.
+//! where it lies. An image is opened by its table alone; pages are read when they are needed (`unloaded`), and
+//! each is checked then.
 //!
-//! Not here: a checksum, a name, what the image belongs to (`checkpoint`). What is read is nevertheless
-//! checked until every invariant of `page` and `table` holds; only locations are taken on trust.
+//! Not here: a name, what the image belongs to (`checkpoint`). What is read is checked until every
+//! invariant of `page` and `table` holds; only locations are taken on trust.
 //!
 //! Locks: each stripe's while one of its pages is copied.
 
-use super::Index;
 use super::arena::Arena;
 use super::entry::{
     DEPTH_MAX, EMPTY, GROUP_BITS, GROUP_COUNT, Location, Probe, STRIPE_BITS, WINDOW_BITS, location_of, stripe_of,
 };
 use super::layout::{LINE_WORDS, LINES_MAX, SPILLED, body_len, displaced, distances, line_at};
-use super::page::Page;
+use super::page::{Page, page_bytes};
 use super::page_box::PageBox;
 use super::table::{STRIPE_COUNT, Table, TableStripe};
+use super::{ImageSource, Index};
 use crate::epoch::Epochs;
-use std::io::{self, Write};
+use crate::format::Seed;
+use std::io;
 use std::sync::Arc;
 
 const MAGIC: &[u8; 8] = b"LARDERIX";
 const MAGIC_AT_END: &[u8; 8] = b"XIREDRAL";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const HEAD_BYTES: usize = 64;
 const PAGE_HEAD_BYTES: usize = 64;
 const LINE_BYTES: usize = LINE_WORDS * 8;
 const SPILL_ENTRY_BYTES: usize = 16;
-const TABLE_ENTRY_BYTES: usize = 24;
+const TABLE_ENTRY_BYTES: usize = 32;
 const FOOT_BYTES: usize = 64;
+const FOOT_CHECKED_BYTES: usize = 40;
 
 /// One entry of the table: where a page is and what it covers.
 #[derive(Clone, Copy, Default)]
-struct PageAt {
+pub(super) struct PageAt {
     offset: u64,
-    prefix: u32,
-    stripe: u8,
-    depth: u8,
+    pub(super) prefix: u32,
+    pub(super) stripe: u8,
+    pub(super) depth: u8,
     lines_per_group: u8,
     lines_used: u32,
     spill_used: u32,
+    checksum: u32,
 }
 
 impl Index {
-    /// Writes all entries and returns how many bytes that took. Changes that happen meanwhile may be in
-    /// it or not, each by itself.
-    pub fn write_image(&self, out: &mut impl Write) -> io::Result<u64> {
-        out.write_all(&head())?;
+    /// Writes all entries, page by page through `out`, and returns how many bytes that took. Changes that
+    /// happen meanwhile may be in it or not, each by itself: with the stripe still locked, `copied` is told
+    /// the first hash that is not copied yet, `None` after the last.
+    pub fn write_image(
+        &self,
+        seed: Seed,
+        out: &mut dyn FnMut(&[u8]) -> io::Result<()>,
+        copied: &mut dyn FnMut(Option<u64>),
+    ) -> io::Result<u64> {
+        out(&head())?;
         let mut offset = HEAD_BYTES as u64;
         let mut pages = Vec::new();
         let mut bytes = Vec::new();
@@ -66,41 +76,66 @@ impl Index {
             bytes.clear();
             {
                 let stripe = self.table.lock(stripe_of(hash));
-                if let Some(page) = stripe.page(Probe::of_hash(hash)) {
-                    pages.push(PageAt { offset, ..encode_page(&stripe, page, hash, &mut bytes) });
+                let probe = Probe::of_hash(hash);
+                match stripe.page(probe) {
+                    Some(page) => pages.push(PageAt { offset, ..encode_page(&stripe, page, hash, &mut bytes) }),
+                    None if stripe.lost().is_some() => return Err(io::Error::other("a part of the index is lost")),
+                    None => {}
                 }
-                from = stripe.hash_after(Probe::of_hash(hash));
+                from = stripe.hash_after(probe);
+                copied(from);
             }
-            out.write_all(&bytes)?;
+            if let Some(page) = pages.last_mut().filter(|_| !bytes.is_empty()) {
+                page.checksum = seed.checksum(offset, &bytes);
+            }
+            out(&bytes)?;
             offset += bytes.len() as u64;
         }
         let table_at = offset;
-        for page in &pages {
-            out.write_all(&page.encode())?;
-            offset += TABLE_ENTRY_BYTES as u64;
-        }
-        let entry_count: u64 = pages.iter().map(|page| u64::from(page.lines_used) + u64::from(page.spill_used)).sum();
-        let len = offset + FOOT_BYTES as u64;
-        out.write_all(&foot(pages.len() as u64, entry_count, table_at, len))?;
+        let mut end = Vec::with_capacity(pages.len() * TABLE_ENTRY_BYTES + FOOT_BYTES);
+        pages.iter().for_each(|page| end.extend_from_slice(&page.encode()));
+        let entry_count: u64 = pages.iter().map(|page| page.entry_count() as u64).sum();
+        let len = table_at + (end.len() + FOOT_BYTES) as u64;
+        end.extend_from_slice(&foot(pages.len() as u64, entry_count, table_at, len));
+        let checksum = seed.checksum(table_at, &end);
+        end.extend_from_slice(&checksum.to_le_bytes());
+        end.resize((len - table_at) as usize, 0);
+        out(&end)?;
         Ok(len)
     }
 
-    /// The index whose image this is, or what is wrong with it. Copies all of it.
-    pub fn from_image(bytes: &[u8], epochs: Arc<Epochs>) -> Result<Index, &'static str> {
-        if bytes.get(..HEAD_BYTES) != Some(&head()) {
+    /// The index whose image `source` has, `len` bytes long, or what is wrong with it. Reads nothing but the
+    /// image's head, foot and table.
+    pub fn open_image(
+        source: Arc<dyn ImageSource>,
+        len: u64,
+        seed: Seed,
+        epochs: Arc<Epochs>,
+    ) -> Result<Index, &'static str> {
+        let mut start = [0; HEAD_BYTES];
+        if len < (HEAD_BYTES + FOOT_BYTES) as u64 || !source.read(&mut start, 0) || start != head() {
             return Err("the head is not that of an index image of this version");
         }
-        let pages = read_table(bytes)?;
+        let pages = read_table(source.as_ref(), len, seed)?;
         let table = Table::new(epochs);
         let mut rest = pages.as_slice();
         for stripe in 0..STRIPE_COUNT {
             let (own, others) = rest.split_at(rest.partition_point(|page| usize::from(page.stripe) <= stripe));
             rest = others;
             check_cover(own, stripe)?;
-            let own: Result<Vec<_>, _> = own.iter().map(|at| decode_page(at, bytes, table.arena())).collect();
-            table.lock(stripe).install(own?);
+            let mut locked = table.lock(stripe);
+            locked.deepen_directory(own.iter().map(|page| u32::from(page.depth)).max().unwrap_or(0));
+            locked.add_to_count(own.iter().map(|page| page.entry_count() as i64).sum());
         }
-        if rest.is_empty() { Ok(Index { table }) } else { Err("a page of a stripe that does not exist") }
+        if !rest.is_empty() {
+            return Err("a page of a stripe that does not exist");
+        }
+        // Later nobody could be told.
+        if !table.arena().reserve(pages.iter().map(|page| page_bytes(usize::from(page.lines_per_group)))) {
+            return Err("there is no memory for the index");
+        }
+        table.unloaded.begin(source, seed, pages);
+        Ok(Index { table })
     }
 }
 
@@ -112,8 +147,9 @@ fn head() -> [u8; HEAD_BYTES] {
     head
 }
 
-fn foot(page_count: u64, entry_count: u64, table_at: u64, len: u64) -> [u8; FOOT_BYTES] {
-    let mut foot = [0; FOOT_BYTES];
+/// The part of the foot that its checksum covers.
+fn foot(page_count: u64, entry_count: u64, table_at: u64, len: u64) -> [u8; FOOT_CHECKED_BYTES] {
+    let mut foot = [0; FOOT_CHECKED_BYTES];
     foot[..8].copy_from_slice(MAGIC_AT_END);
     for (to, number) in foot[8..].chunks_exact_mut(8).zip([page_count, entry_count, table_at, len]) {
         to.copy_from_slice(&number.to_le_bytes());
@@ -129,12 +165,13 @@ impl PageAt {
         out[12..16].copy_from_slice(&[self.stripe, self.depth, self.lines_per_group, 0]);
         out[16..20].copy_from_slice(&self.lines_used.to_le_bytes());
         out[20..24].copy_from_slice(&self.spill_used.to_le_bytes());
+        out[24..28].copy_from_slice(&self.checksum.to_le_bytes());
         out
     }
 
     fn decode(bytes: &[u8; TABLE_ENTRY_BYTES]) -> Result<Self, &'static str> {
         let [stripe, depth, lines_per_group, zero] = [bytes[12], bytes[13], bytes[14], bytes[15]];
-        if u32::from(depth) > DEPTH_MAX || zero != 0 {
+        if u32::from(depth) > DEPTH_MAX || zero != 0 || u32_at(bytes, 28) != 0 {
             return Err("a page's depth is out of range");
         }
         if !(1..=LINES_MAX).contains(&usize::from(lines_per_group)) {
@@ -148,7 +185,40 @@ impl PageAt {
             lines_per_group,
             lines_used: u32_at(bytes, 16),
             spill_used: u32_at(bytes, 20),
+            checksum: u32_at(bytes, 24),
         })
+    }
+
+    /// Entries on the page.
+    pub(super) fn entry_count(&self) -> usize {
+        self.lines_used as usize + self.spill_used as usize
+    }
+
+    /// A probe that the page covers.
+    pub(super) fn probe(&self) -> Probe {
+        Probe { group: 0, window: self.prefix << (WINDOW_BITS - u32::from(self.depth)) }
+    }
+
+    /// Reads the page from its image and checks it. What no longer counts is left out.
+    pub(super) fn read(
+        &self,
+        source: &dyn ImageSource,
+        seed: Seed,
+        arena: &Arc<Arena>,
+    ) -> Result<PageBox, &'static str> {
+        let mut bytes = vec![0; self.len() as usize];
+        if !source.read(&mut bytes, self.offset) {
+            return Err("a page cannot be read");
+        }
+        if seed.checksum(self.offset, &bytes) != self.checksum {
+            return Err("a page fails its check");
+        }
+        let page = decode_page(self, &bytes, arena)?;
+        let gone: Vec<_> = page.entries().filter(|(_, location)| !source.is_kept(*location)).collect();
+        gone.into_iter().for_each(|(probe, location)| {
+            page.remove(probe, location);
+        });
+        Ok(page)
     }
 
     /// The length of its tags and lines.
@@ -181,6 +251,7 @@ fn encode_page(stripe: &TableStripe<'_>, page: &Page, hash: u64, out: &mut Vec<u
         lines_per_group: page.lines_per_group() as u8,
         lines_used: page.lines_used() as u32,
         spill_used: page.spill_used() as u32,
+        checksum: 0,
     };
     out.extend_from_slice(&at.page_head());
     page.words().for_each(|word| out.extend_from_slice(&word.to_le_bytes()));
@@ -193,20 +264,30 @@ fn encode_page(stripe: &TableStripe<'_>, page: &Page, hash: u64, out: &mut Vec<u
 }
 
 /// The table, its entries in order, back to back, and each within the image.
-fn read_table(bytes: &[u8]) -> Result<Vec<PageAt>, &'static str> {
-    let Some(foot_at) = bytes.len().checked_sub(FOOT_BYTES) else { return Err("the image is too short") };
-    let foot_bytes = &bytes[foot_at..];
-    let [page_count, entry_count, table_at, len] = [8, 16, 24, 32].map(|at| u64_at(foot_bytes, at));
-    if foot_bytes != foot(page_count, entry_count, table_at, len) || len != bytes.len() as u64 {
+fn read_table(source: &dyn ImageSource, len: u64, seed: Seed) -> Result<Vec<PageAt>, &'static str> {
+    let mut foot_bytes = [0; FOOT_BYTES];
+    let foot_at = len - FOOT_BYTES as u64;
+    if !source.read(&mut foot_bytes, foot_at) {
+        return Err("the foot cannot be read");
+    }
+    let [page_count, entry_count, table_at, len_said] = [8, 16, 24, 32].map(|at| u64_at(&foot_bytes, at));
+    let is_foot = foot_bytes.starts_with(&foot(page_count, entry_count, table_at, len_said)) && len_said == len;
+    if !is_foot || foot_bytes[FOOT_CHECKED_BYTES + 4..].iter().any(|byte| *byte != 0) {
         return Err("the foot does not fit the image");
     }
-    let table = usize::try_from(table_at).ok().and_then(|table_at| bytes[..foot_at].get(table_at..));
-    let Some((table, [])) = table.map(|table| table.as_chunks::<TABLE_ENTRY_BYTES>()) else {
+    let table_len = page_count.checked_mul(TABLE_ENTRY_BYTES as u64);
+    if table_len.and_then(|table_len| table_at.checked_add(table_len)) != Some(foot_at) {
         return Err("the page table is not where the foot says");
-    };
-    if table.len() as u64 != page_count {
-        return Err("the page table is not as long as the foot says");
     }
+    let mut bytes = vec![0; (foot_at - table_at) as usize + FOOT_CHECKED_BYTES];
+    if !source.read(&mut bytes, table_at) {
+        return Err("the page table cannot be read");
+    }
+    if seed.checksum(table_at, &bytes) != u32_at(&foot_bytes, FOOT_CHECKED_BYTES) {
+        return Err("the page table fails its check");
+    }
+    let (table, _) = bytes.as_chunks::<TABLE_ENTRY_BYTES>();
+    let table = &table[..page_count as usize];
     let mut pages = Vec::with_capacity(table.len());
     let mut offset = HEAD_BYTES as u64;
     let mut entries_seen = 0u64;
@@ -216,7 +297,7 @@ fn read_table(bytes: &[u8]) -> Result<Vec<PageAt>, &'static str> {
             return Err("the pages leave gaps");
         }
         offset += page.len();
-        entries_seen += u64::from(page.lines_used) + u64::from(page.spill_used);
+        entries_seen += page.entry_count() as u64;
         pages.push(page);
         if offset > table_at {
             return Err("a page ends beyond the page table");
@@ -246,10 +327,6 @@ fn check_cover(pages: &[PageAt], stripe: usize) -> Result<(), &'static str> {
 
 /// The page, if every entry lies where it belongs, with the tags and flags that it calls for.
 fn decode_page(at: &PageAt, bytes: &[u8], arena: &Arc<Arena>) -> Result<PageBox, &'static str> {
-    if !arena.ensure_free(0) {
-        return Err("there is no memory for a page");
-    }
-    let bytes = &bytes[at.offset as usize..(at.offset + at.len()) as usize];
     let (page_head, rest) = bytes.split_at(PAGE_HEAD_BYTES);
     if page_head != at.page_head() {
         return Err("a page's head contradicts the page table");

@@ -31,8 +31,10 @@ mod spill;
 mod table;
 #[cfg(all(test, not(loom)))]
 mod tests;
+mod unloaded;
 
 pub use entry::Location;
+pub use unloaded::ImageSource;
 
 use crate::epoch::{EpochGuard, Epochs};
 use entry::{Probe, stripe_of};
@@ -83,7 +85,10 @@ impl Index {
     #[inline]
     pub fn find(&self, guard: &EpochGuard<'_>, hash: u64, is_match: impl FnMut(Location) -> bool) -> Option<Location> {
         let probe = Probe::of_hash(hash);
-        self.table.page(guard, stripe_of(hash), probe)?.find(probe, is_match)
+        match self.table.page(guard, stripe_of(hash), probe) {
+            Some(page) => page.find(probe, is_match),
+            None => self.find_unloaded(guard, hash, is_match),
+        }
     }
 
     /// Brings the line of the index near that a find of `hash` will read first.
@@ -92,6 +97,21 @@ impl Index {
         let probe = Probe::of_hash(hash);
         if let Some(page) = self.table.page(guard, stripe_of(hash), probe) {
             page.prefetch(probe);
+        }
+    }
+
+    /// Brings near what leads to the page of `hash`.
+    #[inline]
+    pub fn prefetch_directory(&self, guard: &EpochGuard<'_>, hash: u64) {
+        self.table.prefetch_slot(guard, stripe_of(hash), Probe::of_hash(hash));
+    }
+
+    /// Brings everything near that changing the entry of `hash` will touch first.
+    #[inline]
+    pub fn prefetch_for_write(&self, guard: &EpochGuard<'_>, hash: u64) {
+        let probe = Probe::of_hash(hash);
+        if let Some(page) = self.table.page(guard, stripe_of(hash), probe) {
+            page.prefetch_for_write(probe);
         }
     }
 
@@ -104,7 +124,10 @@ impl Index {
         is_match: impl FnMut(Location) -> bool,
     ) -> Option<Location> {
         let probe = Probe::of_hash(hash);
-        self.table.page(guard, stripe_of(hash), probe)?.find_prefetched(probe, is_match)
+        match self.table.page(guard, stripe_of(hash), probe) {
+            Some(page) => page.find_prefetched(probe, is_match),
+            None => self.find_unloaded(guard, hash, is_match),
+        }
     }
 
     /// The first few locations that a find of `hash` would compare; best some time after a
@@ -113,6 +136,7 @@ impl Index {
     pub fn candidates(&self, guard: &EpochGuard<'_>, hash: u64) -> Candidates {
         let mut candidates = Candidates::default();
         let mut count = 0;
+        // None means that the key is absent: so this has to load what is in an image only, like any find.
         self.find_prefetched(guard, hash, |location| {
             candidates.locations[count] = Some(location);
             count += 1;
@@ -123,16 +147,28 @@ impl Index {
 
     /// Locks the stripe of `hash` for writing. Blocks while another writer has it.
     pub fn lock(&self, hash: u64) -> Stripe<'_> {
-        Stripe { table: self.table.lock(stripe_of(hash)) }
+        let table = self.table.lock(stripe_of(hash));
+        if self.table.unloaded.any() {
+            // U1: before the caller can append anything.
+            table.page(Probe::of_hash(hash));
+        }
+        Stripe { table }
     }
 
     /// Locks the stripes of all these hashes, each once, in rising order, so that any number of callers
     /// cannot block each other for ever.
-    pub fn lock_many(&self, hashes: impl Iterator<Item = u64>) -> Stripes<'_> {
+    pub fn lock_many(&self, hashes: impl Iterator<Item = u64> + Clone) -> Stripes<'_> {
         let mut wanted = [false; STRIPE_COUNT];
-        hashes.for_each(|hash| wanted[stripe_of(hash)] = true);
+        hashes.clone().for_each(|hash| wanted[stripe_of(hash)] = true);
         let numbers = (0..STRIPE_COUNT).filter(|number| wanted[*number]);
-        Stripes { stripes: numbers.map(|number| Stripe { table: self.table.lock(number) }).collect() }
+        let mut locked = Stripes { stripes: numbers.map(|number| Stripe { table: self.table.lock(number) }).collect() };
+        if self.table.unloaded.any() {
+            hashes.for_each(|hash| {
+                // U1: before the caller can append anything.
+                locked.stripe(hash).table.page(Probe::of_hash(hash));
+            });
+        }
+        locked
     }
 
     /// Returns when whoever has a stripe locked now has unlocked it: a writer that appended before the call has
@@ -174,8 +210,9 @@ impl Index {
     pub fn collect(&self, from: u64, out: &mut Vec<Location>) -> Option<u64> {
         let stripe = self.table.lock(stripe_of(from));
         let probe = Probe::of_hash(from);
-        if let Some(page) = stripe.page(probe) {
-            out.extend(page.entries().map(|(_, location)| location));
+        match stripe.page(probe) {
+            Some(page) => out.extend(page.entries().map(|(_, location)| location)),
+            None => out.extend(stripe.lost()),
         }
         stripe.hash_after(probe)
     }
@@ -213,9 +250,15 @@ impl Index {
 
 impl Stripe<'_> {
     /// As [`Index::find`], and nobody changes the answer as long as the stripe is locked.
-    pub fn find(&self, hash: u64, is_match: impl FnMut(Location) -> bool) -> Option<Location> {
+    pub fn find(&self, hash: u64, mut is_match: impl FnMut(Location) -> bool) -> Option<Location> {
         let probe = self.probe(hash);
-        self.table.page(probe)?.find(probe, is_match)
+        match self.table.page(probe) {
+            Some(page) => page.find(probe, is_match),
+            None => {
+                self.table.lost().map(&mut is_match);
+                None
+            }
+        }
     }
 
     /// Adds an entry for a key that has none.

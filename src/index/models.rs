@@ -218,3 +218,55 @@ fn whoever_finds_a_location_sees_what_was_written_there() {
         });
     }
 }
+
+/// The image of an index with three entries, in memory.
+struct Memory(Vec<u8>);
+
+impl ImageSource for Memory {
+    fn read(&self, bytes: &mut [u8], offset: u64) -> bool {
+        let from = &self.0[offset as usize..];
+        bytes.copy_from_slice(&from[..bytes.len()]);
+        true
+    }
+
+    fn is_kept(&self, _: Location) -> bool {
+        true
+    }
+
+    fn rebuild(&self, _: std::ops::RangeInclusive<u64>) -> Result<Vec<(u64, Location)>, Location> {
+        Err(location(9))
+    }
+}
+
+#[test]
+fn an_entry_is_found_whoever_loads_its_page_from_an_image() {
+    model(|| {
+        let seed = crate::format::Seed::new(1, 1);
+        let index = Index::new(Arc::new(Epochs::new()));
+        with_a_displaced_one(&index);
+        let mut image = Vec::new();
+        let mut out = |bytes: &[u8]| {
+            image.extend_from_slice(bytes);
+            Ok(())
+        };
+        let len = index.write_image(seed, &mut out, &mut |_| ()).unwrap();
+        drop(index);
+        let epochs = Arc::new(Epochs::new());
+        let source: Arc<dyn ImageSource> = Arc::new(Memory(image));
+        let index = Arc::new(Index::open_image(source, len, seed, Arc::clone(&epochs)).unwrap());
+        let c = hash_at(0, 0, 2);
+        let reader = thread::spawn({
+            let (epochs, index) = (Arc::clone(&epochs), Arc::clone(&index));
+            move || {
+                let guard = epochs.enter();
+                assert!(index.find(&guard, c, |found| found.get() == 3).is_some(), "missed");
+            }
+        });
+        index.lock(0).insert(hash_at(0, 0, 3), location(4));
+        assert!(!index.load_ahead(1) || index.count() == 4);
+        reader.join().unwrap();
+        let guard = epochs.enter();
+        assert!(index.find(&guard, c, |found| found.get() == 3).is_some());
+        assert_eq!(index.count(), 4);
+    });
+}

@@ -146,6 +146,14 @@ impl Page {
         prefetch_line(self.line(self.home(probe)));
     }
 
+    /// Brings what else a change touches near: the tags of the home line of `probe`, and the counts.
+    #[inline]
+    pub(super) fn prefetch_for_write(&self, probe: Probe) {
+        self.prefetch(probe);
+        prefetch_line(self.tags(self.home(probe)));
+        prefetch_line(&self.head);
+    }
+
     /// Puts an entry in its lines, or in the spill while that holds fewer than `spill_limit` and has
     /// a free slot.
     pub(super) fn insert(&self, probe: Probe, location: Location, spill_limit: usize) -> Result<(), Full> {
@@ -466,7 +474,7 @@ impl OneWriter for AtomicU64 {
 
 /// Brings a cache line near, where that can be said.
 #[inline]
-fn prefetch_line<T>(target: &T) {
+pub(super) fn prefetch_line<T>(target: &T) {
     #[cfg(all(target_arch = "x86_64", not(miri), not(loom)))]
     // SAFETY: SSE is part of x86-64, and a prefetch has no effect on memory whatever the address.
     unsafe {
@@ -477,7 +485,7 @@ fn prefetch_line<T>(target: &T) {
     let _ = target;
 }
 
-const fn page_bytes(lines_per_group: usize) -> usize {
+pub(super) const fn page_bytes(lines_per_group: usize) -> usize {
     size_of::<Head>() + body_len(lines_per_group) * size_of::<Line>()
 }
 

@@ -5,13 +5,15 @@
 //! if it is as large as pages get, by two that cover half of its range each; a directory that is
 //! not deep enough for them is doubled. Replaced pages and directories are retired through the epochs.
 //!
-//! Not here: entries within a page (`page`), what a reader compares (`Index`).
+//! Not here: entries within a page (`page`), what a reader compares (`Index`), fetching pages from an
+//! image (`unloaded`).
 //!
 //! Invariants:
 //!   T1. Each slot of a directory leads to the page whose range covers the slot's prefix, and that page
-//!       stands in exactly the slots of its range.
+//!       stands in exactly the slots of its range. A slot is null if the stripe never had an entry, or as
+//!       long as its page is in the image only that the index was opened from; then all slots of that page are.
 //!   T2. Directories and slots are written under the stripe's lock only, after what they point to
-//!       is complete.
+//!       is complete. There is a directory from the start on.
 //!   T3. A page or directory that was ever reachable is freed through `epochs` only, or with the table.
 //!
 //! Why a replaced page still answers right: once it is out of the directory nobody writes to it, so it
@@ -24,8 +26,9 @@
 use super::arena::Arena;
 use super::entry::{DEPTH_MAX, Location, Probe, STRIPE_BITS, WINDOW_BITS, hashes_of_prefix};
 use super::layout::{LINES_FIRST, LINES_MAX, LINES_SPLIT, SPILL_FIRST, lines_capacity};
-use super::page::{Full, Page};
+use super::page::{Full, Page, prefetch_line};
 use super::page_box::PageBox;
+use super::unloaded::Unloaded;
 use crate::epoch::{EpochGuard, Epochs};
 use crate::sync::{AtomicPtr, AtomicU64, Mutex, MutexGuard, Ordering};
 use std::ptr;
@@ -48,9 +51,11 @@ const LOAD_AFTER_SPLIT_PERCENT: usize = 70;
 pub(super) struct Table {
     epochs: Arc<Epochs>,
     arena: Arc<Arena>,
-    /// For readers: null, or a directory with its depth in the low bits.
+    /// For readers: a directory with its depth in the low bits.
     directories: [AtomicPtr<SlotLine>; STRIPE_COUNT],
     locks: [StripeLock; STRIPE_COUNT],
+    /// Pages that are in an image only.
+    pub(super) unloaded: Unloaded,
 }
 
 /// What only writers touch, away from what readers read.
@@ -74,7 +79,7 @@ const _: () = assert!(DEPTH_MAX as usize <= TAG_MASK && LINES_MAX <= TAG_MASK);
 
 /// A stripe for one writer, as long as this lives.
 pub(super) struct TableStripe<'a> {
-    table: &'a Table,
+    pub(super) table: &'a Table,
     stripe: usize,
     _lock: MutexGuard<'a, ()>,
     // Fields are dropped in this order: unlock first, free garbage then.
@@ -86,16 +91,18 @@ impl Table {
         Table {
             epochs,
             arena: Arc::default(),
-            directories: std::array::from_fn(|_| AtomicPtr::new(ptr::null_mut())),
+            directories: std::array::from_fn(|_| AtomicPtr::new(tag_directory(new_directory(0), 0))),
             locks: std::array::from_fn(|_| StripeLock {
                 mutex: Mutex::new(()),
                 count: AtomicU64::new(0),
-                memory_bytes: AtomicU64::new(0),
+                memory_bytes: AtomicU64::new(size_of::<SlotLine>() as u64),
             }),
+            unloaded: Unloaded::default(),
         }
     }
 
-    /// The page that covers `probe` in `stripe`, for a reader. `None`: nothing was ever inserted.
+    /// The page that covers `probe` in `stripe`, for a reader. `None`: nothing was ever inserted, or the page is
+    /// in an image only.
     ///
     /// # Panics
     /// If the guard is one of other epochs than this table's: it would not protect the page.
@@ -107,12 +114,20 @@ impl Table {
         unsafe { self.page_unprotected(stripe, probe) }
     }
 
+    /// Brings the slot near that leads to the page of `probe`.
+    #[inline]
+    pub(super) fn prefetch_slot(&self, _guard: &EpochGuard<'_>, stripe: usize, probe: Probe) {
+        // SAFETY: the guard keeps the directory from being freed (T3).
+        let (slots, depth) = unsafe { self.directory_unprotected(stripe) };
+        prefetch_line(&slots[probe.prefix(depth) as usize / SLOTS_PER_LINE]);
+    }
+
     pub(super) fn lock(&self, stripe: usize) -> TableStripe<'_> {
         let lock = self.locks[stripe].mutex.lock();
         TableStripe { table: self, stripe, _lock: lock, retired: CollectOnDrop { epochs: &self.epochs, any: false } }
     }
 
-    /// Where pages for [`TableStripe::install`] are made.
+    /// Where pages for [`TableStripe::fill`] are made.
     pub(super) fn arena(&self) -> &Arc<Arena> {
         &self.arena
     }
@@ -144,40 +159,36 @@ impl Table {
     #[inline]
     unsafe fn page_pointer(&self, stripe: usize, probe: Probe) -> Option<*mut Page> {
         // SAFETY: as the caller says.
-        let (slots, depth) = unsafe { self.directory_unprotected(stripe)? };
+        let (slots, depth) = unsafe { self.directory_unprotected(stripe) };
         let slot = probe.prefix(depth) as usize;
-        Some(untag_page(slots[slot / SLOTS_PER_LINE].0[slot % SLOTS_PER_LINE].load(Ordering::Acquire)))
+        let tagged = slots[slot / SLOTS_PER_LINE].0[slot % SLOTS_PER_LINE].load(Ordering::Acquire);
+        if tagged.is_null() { None } else { Some(untag_page(tagged)) }
     }
 
     /// # Safety
     /// As for [`Table::page_unprotected`].
     #[inline]
-    unsafe fn directory_unprotected<'g>(&self, stripe: usize) -> Option<(&'g [SlotLine], u32)> {
-        let tagged = self.directories[stripe].load(Ordering::Acquire);
-        if tagged.is_null() {
-            return None;
-        }
-        let (slots, depth) = untag_directory(tagged);
-        // SAFETY: not null, so a directory of this depth (T2; acquire), not freed as long as the caller
-        // says (T3).
-        Some((unsafe { &*slots }, depth))
+    unsafe fn directory_unprotected<'g>(&self, stripe: usize) -> (&'g [SlotLine], u32) {
+        let (slots, depth) = untag_directory(self.directories[stripe].load(Ordering::Acquire));
+        // SAFETY: a directory of this depth (T2; acquire), not freed as long as the caller says (T3).
+        (unsafe { &*slots }, depth)
     }
 }
 
 impl Drop for Table {
     fn drop(&mut self) {
         for stripe in 0..STRIPE_COUNT {
-            let locked = self.lock(stripe);
-            let mut pages = Vec::new();
-            locked.for_each_pointer(|page| pages.push(page));
-            drop(locked);
-            let tagged = self.directories[stripe].load(Ordering::Relaxed);
-            // SAFETY: `&mut self` means no readers and no writers are left; each page stands once in
-            // `pages`, and what was retired earlier is in no directory any more.
-            unsafe {
-                pages.into_iter().for_each(|page| drop(PageBox::from_raw(page, Arc::clone(&self.arena))));
-                if !tagged.is_null() {
-                    drop(Box::from_raw(untag_directory(tagged).0));
+            let directory = untag_directory(self.directories[stripe].load(Ordering::Relaxed)).0;
+            // SAFETY: from a box (T2), and `&mut self` means no readers and no writers are left.
+            let directory = unsafe { Box::from_raw(directory) };
+            let mut last = ptr::null_mut();
+            for slot in directory.iter().flat_map(|line| &line.0) {
+                let tagged = slot.load(Ordering::Relaxed);
+                if !tagged.is_null() && tagged != last {
+                    // SAFETY: from a `PageBox` of our arena (`tag_page`). The slots of a page are side by side (T1), so
+                    // it is freed once; what was retired earlier is in no directory any more.
+                    drop(unsafe { PageBox::from_raw(untag_page(tagged), Arc::clone(&self.arena)) });
+                    last = tagged;
                 }
             }
         }
@@ -190,7 +201,16 @@ impl TableStripe<'_> {
         self.stripe
     }
 
+    /// The page that covers `probe`, from the image if it has to be. `None`: nothing was ever inserted, or
+    /// the page cannot be had any more ([`TableStripe::lost`]).
     pub(super) fn page(&self, probe: Probe) -> Option<&Page> {
+        match self.page_in_memory(probe) {
+            None => self.load(probe),
+            page => page,
+        }
+    }
+
+    pub(super) fn page_in_memory(&self, probe: Probe) -> Option<&Page> {
         // SAFETY: the lock is held as long as `self` is borrowed, and pages are replaced by `&mut self` only.
         unsafe { self.table.page_unprotected(self.stripe, probe) }
     }
@@ -199,8 +219,11 @@ impl TableStripe<'_> {
     pub(super) fn insert(&mut self, probe: Probe, location: Location) {
         loop {
             let Some(page) = self.page(probe) else {
-                let first = Page::boxed(&self.table.arena, 0, LINES_FIRST);
-                self.install(vec![first]);
+                if self.lost().is_some() {
+                    // Who asks for this key is told of the damage, so nobody misses the entry.
+                    return;
+                }
+                self.fill(0, Page::boxed(&self.table.arena, 0, LINES_FIRST));
                 continue;
             };
             let spill_limit = spill_limit(page);
@@ -229,18 +252,10 @@ impl TableStripe<'_> {
 
     /// All pages in the order of their ranges.
     pub(super) fn for_each_page(&self, mut f: impl FnMut(&Page)) {
-        // SAFETY: the lock is held as long as `self` is borrowed, and pages are replaced by `&mut self` only.
-        self.for_each_pointer(|page| f(unsafe { &*page }));
-    }
-
-    fn for_each_pointer(&self, mut f: impl FnMut(*mut Page)) {
-        let mut prefix = Some(0);
-        while let Some(window) = prefix {
-            // SAFETY: the stripe's lock is held as long as `self` is borrowed.
-            let page = unsafe { self.table.page_pointer(self.stripe, Probe { group: 0, window }) };
-            let Some(page) = page else { break };
-            // SAFETY: as for `for_each_page`; it is `f` that frees it, if anybody.
-            prefix = window_after(unsafe { &*page }, window);
+        let mut next = Some(0);
+        while let Some(window) = next {
+            let Some(page) = self.page(Probe { group: 0, window }) else { break };
+            next = window_after(page, window);
             f(page);
         }
     }
@@ -252,27 +267,18 @@ impl TableStripe<'_> {
         hashes_of_prefix(self.stripe, probe.prefix(depth), depth).1
     }
 
-    /// Gives an empty stripe its pages: in order, complete, without gaps, as many window bits each as
-    /// its depth says.
-    pub(super) fn install(&mut self, pages: Vec<PageBox>) {
-        debug_assert!(self.page(Probe { group: 0, window: 0 }).is_none());
-        let Some(depth) = pages.iter().map(|page| page.depth()).max() else { return };
-        let count = pages.iter().map(|page| page.lines_used() + page.spill_used()).sum::<usize>();
-        let bytes: usize = pages.iter().map(|page| page.memory_bytes()).sum();
-        let directory = new_directory(depth);
-        let mut slot = 0;
-        for page in pages {
-            let slot_count = 1 << (depth - page.depth());
-            let tagged = tag_page(page);
-            for slot in slot..slot + slot_count {
-                directory[slot / SLOTS_PER_LINE].0[slot % SLOTS_PER_LINE].store(tagged, Ordering::Relaxed);
-            }
-            slot += slot_count;
+    /// Puts a page in the slots of its range, which are null.
+    pub(super) fn fill(&self, prefix: u32, page: PageBox) {
+        // SAFETY: we hold the lock.
+        let (slots, depth) = unsafe { self.table.directory_unprotected(self.stripe) };
+        let slot_count = 1 << (depth - page.depth());
+        let first = prefix as usize * slot_count;
+        self.add_to_memory(page.memory_bytes() as i64);
+        let tagged = tag_page(page);
+        for slot in first..first + slot_count {
+            let before = slots[slot / SLOTS_PER_LINE].0[slot % SLOTS_PER_LINE].swap(tagged, Ordering::AcqRel);
+            assert!(before.is_null(), "T1: a page was there already");
         }
-        assert!(slot == 1 << depth, "the pages leave gaps");
-        self.add_to_memory(bytes as i64 + size_of_val(&*directory) as i64);
-        self.add_to_count(count as i64);
-        self.table.directories[self.stripe].store(tag_directory(directory, depth), Ordering::Release);
     }
 
     /// Replaces the page of `probe`, whose spill is full, by something with more room. Says `false`
@@ -335,7 +341,7 @@ impl TableStripe<'_> {
         self.deepen_directory(depth_wanted);
         let bytes: usize = pages.iter().map(|page| page.memory_bytes()).sum();
         // SAFETY: we hold the lock.
-        let Some((slots, depth)) = (unsafe { self.table.directory_unprotected(self.stripe) }) else { return };
+        let (slots, depth) = unsafe { self.table.directory_unprotected(self.stripe) };
         let slots_per_page = 1 << (depth - depth_wanted);
         let mut slot = (probe.prefix(old_depth) as usize) << (depth - old_depth);
         for page in pages {
@@ -352,9 +358,9 @@ impl TableStripe<'_> {
     }
 
     /// Makes the directory at least this deep.
-    fn deepen_directory(&mut self, depth_wanted: u32) {
+    pub(super) fn deepen_directory(&mut self, depth_wanted: u32) {
         // SAFETY: we hold the lock.
-        let Some((slots, depth)) = (unsafe { self.table.directory_unprotected(self.stripe) }) else { return };
+        let (slots, depth) = unsafe { self.table.directory_unprotected(self.stripe) };
         if depth >= depth_wanted {
             return;
         }
@@ -376,7 +382,7 @@ impl TableStripe<'_> {
         self.retired.any = true;
     }
 
-    fn add_to_count(&self, difference: i64) {
+    pub(super) fn add_to_count(&self, difference: i64) {
         let count = &self.table.locks[self.stripe].count;
         count.store(count.load(Ordering::Relaxed).wrapping_add_signed(difference), Ordering::Relaxed);
     }
@@ -405,10 +411,14 @@ fn page_half(page: &Page, arena: &Arc<Arena>, half: u32) -> PageBox {
     let depth = page.depth() + 1;
     let belongs = |probe: Probe| probe.prefix(depth) & 1 == half;
     let count = page.entries().filter(|(probe, _)| belongs(*probe)).count();
-    // Mostly the smallest; more where the hashes are lopsided.
+    page.rebuilt(arena, depth, lines_for(count), belongs)
+}
+
+/// The lines per group of a new page with so many entries: mostly the smallest; more where the hashes are
+/// lopsided.
+pub(super) fn lines_for(count: usize) -> usize {
     let fits = |lines: &usize| count * 100 <= lines_capacity(*lines) * LOAD_AFTER_SPLIT_PERCENT;
-    let lines = (LINES_SPLIT..LINES_MAX).find(fits).unwrap_or(LINES_MAX);
-    page.rebuilt(arena, depth, lines, belongs)
+    (LINES_SPLIT..LINES_MAX).find(fits).unwrap_or(LINES_MAX)
 }
 
 /// Something that was reachable by readers and will be freed by whoever collects it.

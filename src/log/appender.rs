@@ -68,12 +68,23 @@ pub enum Priority {
 }
 
 /// A record that was appended and published.
-#[derive(Clone, Copy, Debug)]
-pub struct Written {
+#[derive(Clone, Copy)]
+pub struct Written<'g> {
     /// Where it is.
     pub location: Location,
-    /// Its place in the order of writes.
-    pub seqno: u64,
+    /// Its segment.
+    pub segment: &'g Segment,
+    /// Its head.
+    pub head: Head,
+}
+
+/// What was appended since the store was opened, records of batches too.
+#[derive(Clone, Copy, Default)]
+pub struct AppendCounts {
+    /// Sets.
+    pub sets: u64,
+    /// Tombstones.
+    pub tombstones: u64,
 }
 
 /// What the append lock protects.
@@ -86,6 +97,7 @@ pub(super) struct Appender {
     /// Full, not yet sealed, oldest first.
     pub(super) rotated: VecDeque<Arc<Segment>>,
     pub(super) seqno_next: u64,
+    counts: AppendCounts,
     segment_bytes_next: u64,
     /// When the last segment was prepared.
     prepared_ms: u64,
@@ -117,6 +129,7 @@ impl Appender {
             reserve,
             rotated: VecDeque::new(),
             seqno_next,
+            counts: AppendCounts::default(),
             prepared_ms: 0,
         }
     }
@@ -132,27 +145,33 @@ impl Appender {
 impl Log {
     /// Appends one record and publishes it. Its bytes are readable on return, not yet durable, and
     /// every earlier write is readable too. On an error nothing was appended (R12).
-    pub fn append(&self, guard: &EpochGuard<'_>, append: &Append<'_>, priority: Priority) -> Result<Written> {
+    pub fn append<'g>(
+        &self,
+        guard: &'g EpochGuard<'_>,
+        append: &Append<'_>,
+        priority: Priority,
+    ) -> Result<Written<'g>> {
         self.check_writable()?;
-        let mut place = self.claim(guard, append.len(), 1, priority)?;
+        let is_tombstone = append.kind == Kind::Tombstone;
+        let counts = AppendCounts { sets: u64::from(!is_tombstone), tombstones: u64::from(is_tombstone) };
+        let mut place = self.claim(guard, append.len(), counts, priority)?;
         let offset = place.claim.start() as u64;
         let head = append.head(place.seqno, false);
         record::write(place.claim.bytes(), place.segment.seed(), offset, &head, append.key, append.value);
-        let written = Written { location: self.segments.location(place.segment, offset), seqno: place.seqno };
-        if append.kind == Kind::Tombstone {
+        if is_tombstone {
             place.segment.note_tombstone(append.len());
         }
         self.publish(place.claim)?;
-        Ok(written)
+        Ok(Written { location: self.segments.location(place.segment, offset), segment: place.segment, head })
     }
 
     /// Appends `batch` under one head: after any crash all of it or none.
-    pub fn append_batch(
+    pub fn append_batch<'g>(
         &self,
-        guard: &EpochGuard<'_>,
+        guard: &'g EpochGuard<'_>,
         batch: &[Append<'_>],
         priority: Priority,
-    ) -> Result<Vec<Written>> {
+    ) -> Result<Vec<Written<'g>>> {
         self.check_writable()?;
         let members_len = batch.iter().try_fold(0_u64, |sum, append| sum.checked_add(append.len()));
         let members_len = members_len
@@ -168,7 +187,9 @@ impl Log {
             seqno: 0,
             expires_at_ms: members_len,
         };
-        let mut place = self.claim(guard, record::HEAD_LEN as u64 + members_len, count.into(), priority)?;
+        let tombstones = batch.iter().filter(|append| append.kind == Kind::Tombstone).count() as u64;
+        let counts = AppendCounts { sets: u64::from(count) - tombstones, tombstones };
+        let mut place = self.claim(guard, record::HEAD_LEN as u64 + members_len, counts, priority)?;
         let (start, seed) = (place.claim.start() as u64, place.segment.seed());
         let (head_bytes, mut rest) = place.claim.bytes().split_at_mut(record::HEAD_LEN);
         record::write(head_bytes, seed, start, &Head { seqno: place.seqno, ..batch_head }, b"", b"");
@@ -176,8 +197,10 @@ impl Log {
         let mut written = Vec::with_capacity(batch.len());
         for (append, seqno) in batch.iter().zip(place.seqno..) {
             let (bytes, behind) = rest.split_at_mut(append.len() as usize);
-            record::write(bytes, seed, offset, &append.head(seqno, true), append.key, append.value);
-            written.push(Written { location: self.segments.location(place.segment, offset), seqno });
+            let head = append.head(seqno, true);
+            record::write(bytes, seed, offset, &head, append.key, append.value);
+            let location = self.segments.location(place.segment, offset);
+            written.push(Written { location, segment: place.segment, head });
             if append.kind == Kind::Tombstone {
                 place.segment.note_tombstone(append.len());
             }
@@ -197,8 +220,15 @@ impl Log {
         Err(error)
     }
 
-    /// Takes `len` bytes of the log and `count` seqnos.
-    fn claim<'g>(&self, guard: &'g EpochGuard<'_>, len: u64, count: u64, priority: Priority) -> Result<Place<'g>> {
+    /// Takes `len` bytes of the log, and as many seqnos as there are records.
+    fn claim<'g>(
+        &self,
+        guard: &'g EpochGuard<'_>,
+        len: u64,
+        counts: AppendCounts,
+        priority: Priority,
+    ) -> Result<Place<'g>> {
+        let count = counts.sets + counts.tombstones;
         let mut appender = self.appender.lock();
         loop {
             if let Some(active) = &appender.active
@@ -207,6 +237,8 @@ impl Log {
             {
                 let seqno = appender.seqno_next;
                 appender.seqno_next += count;
+                appender.counts.sets += counts.sets;
+                appender.counts.tombstones += counts.tombstones;
                 segment.note_appended(seqno, seqno + count - 1);
                 return Ok(Place { segment, claim, seqno });
             }
@@ -274,6 +306,20 @@ impl Log {
         }
     }
 
+    /// Ends the active segment, if it holds anything, so that it can be sealed. False if that would have to wait
+    /// for another segment to be made.
+    pub fn end_active(&self, epochs: &Epochs) -> Result<bool> {
+        let mut appender = self.appender.lock();
+        if appender.active.as_ref().is_none_or(|active| active.map().tail() == SEGMENT_HEAD_LEN) {
+            return Ok(true);
+        }
+        if appender.prepared.is_empty() {
+            return Ok(false);
+        }
+        self.rotate(epochs, &mut appender, 0, Priority::Ordinary)?;
+        Ok(true)
+    }
+
     /// The changes that seal a segment of which everything is durable.
     pub fn seal_changes(&self, segment: &Segment) -> [Change; 2] {
         let (seqno_min, seqno_max) = (segment.seqno_min(), segment.seqno_max());
@@ -317,6 +363,11 @@ impl Log {
     /// segment is sealed, which carries it over.
     fn keep_clock_in(&self, segment: Option<&Arc<Segment>>) {
         *self.clock_segment.lock() = segment.cloned();
+    }
+
+    /// What was appended so far.
+    pub fn append_counts(&self) -> AppendCounts {
+        self.appender.lock().counts
     }
 
     /// The seqno that the next write gets.

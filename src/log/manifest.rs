@@ -25,6 +25,8 @@ use std::sync::Arc;
 pub const MANIFEST_NAME: &str = "MANIFEST";
 /// How the names of checkpoints begin; the seqno of 20 digits follows.
 pub const CHECKPOINT_NAME_PREFIX: &str = "INDEX-";
+/// What a checkpoint is called until it is durable.
+pub const CHECKPOINT_NEW_NAME: &str = "INDEX.new";
 const MANIFEST_NEW_NAME: &str = "MANIFEST.new";
 const ROOM_BYTES: u64 = 64 << 10;
 /// No manifest of a store of the largest size comes near.
@@ -316,6 +318,7 @@ impl Manifest {
     pub fn leftovers(&self, names: &[String]) -> Vec<String> {
         let is_leftover = |name: &&String| {
             name.as_str() == MANIFEST_NEW_NAME
+                || name.as_str() == CHECKPOINT_NEW_NAME
                 || segment_id(name).is_some_and(|id| !self.state.segments.contains_key(&id))
         };
         names.iter().filter(is_leftover).cloned().collect()
@@ -355,6 +358,7 @@ pub fn is_own_name(name: &str) -> bool {
     name == "LOCK"
         || name == MANIFEST_NAME
         || name == MANIFEST_NEW_NAME
+        || name == CHECKPOINT_NEW_NAME
         || segment_id(name).is_some_and(|id| segment_name(id) == name)
         || is_checkpoint_name(name)
 }

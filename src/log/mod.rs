@@ -23,7 +23,7 @@ mod group;
 pub mod manifest;
 pub mod scanner;
 pub mod segment;
-mod segments;
+pub mod segments;
 mod sync;
 
 pub use accounts::Accounts;
@@ -133,6 +133,21 @@ impl Signal {
     }
 }
 
+/// The first failure after which no write may be acknowledged (R11).
+#[derive(Default)]
+pub struct Failure {
+    first: Mutex<Option<Error>>,
+    has_failed: AtomicBool,
+}
+
+impl Failure {
+    /// See [`Log::fail`].
+    pub fn note(&self, error: &Error) {
+        self.first.lock().get_or_insert_with(|| error.clone());
+        self.has_failed.store(true, Ordering::Release);
+    }
+}
+
 /// The log of one open store.
 pub struct Log {
     storage: Arc<dyn Storage>,
@@ -153,9 +168,7 @@ pub struct Log {
     sealing: Mutex<()>,
     manifest: Mutex<Manifest>,
     sync: GroupSync,
-    /// The first failure after which no write may be acknowledged (R11).
-    failure: Mutex<Option<Error>>,
-    has_failed: AtomicBool,
+    failure: Arc<Failure>,
     syncs: AtomicU64,
     /// Some segment's clock word has changed since it was synced.
     is_clock_unsynced: AtomicBool,
@@ -182,8 +195,7 @@ impl Log {
             work: Signal::default(),
             is_crowded: AtomicBool::new(false),
             room: Signal::default(),
-            failure: Mutex::new(None),
-            has_failed: AtomicBool::new(false),
+            failure: Arc::default(),
             syncs: AtomicU64::new(0),
             is_clock_unsynced: AtomicBool::new(false),
             config,
@@ -222,6 +234,11 @@ impl Log {
         }
     }
 
+    /// See [`Log::set_crowded`].
+    pub fn is_crowded(&self) -> bool {
+        self.is_crowded.load(Ordering::Relaxed)
+    }
+
     /// Holds a set of `len` bytes up for a moment if the store is crowded. The caller holds no lock.
     #[inline]
     pub fn wait_for_room(&self, len: u64) {
@@ -249,12 +266,12 @@ impl Log {
         if self.config.is_read_only {
             return Err(Error::new(Status::ReadOnly, "the store was opened read-only"));
         }
-        if self.has_failed.load(Ordering::Acquire) { Err(self.refusal()) } else { Ok(()) }
+        if self.failure.has_failed.load(Ordering::Acquire) { Err(self.refusal()) } else { Ok(()) }
     }
 
     #[cold]
     fn refusal(&self) -> Error {
-        match &*self.failure.lock() {
+        match &*self.failure.first.lock() {
             Some(first) => Error::new(
                 Status::ReadOnly,
                 format!("the store takes no writes until it is reopened, because of an earlier failure: {first}"),
@@ -265,13 +282,22 @@ impl Log {
 
     /// From now on no write is taken (R11). The first failure is the one that is remembered.
     pub fn fail(&self, error: &Error) {
-        self.failure.lock().get_or_insert_with(|| error.clone());
-        self.has_failed.store(true, Ordering::Release);
+        self.failure.note(error);
     }
 
     /// The failure that made the store read-only, if any.
     pub fn failure(&self) -> Option<Error> {
-        self.failure.lock().clone()
+        self.failure.first.lock().clone()
+    }
+
+    /// For whoever may have to call [`Log::fail`] without having the log.
+    pub fn failure_note(&self) -> Arc<Failure> {
+        Arc::clone(&self.failure)
+    }
+
+    /// Makes names durable. A failure is one of the log, for the names may be those of its files (R11).
+    pub fn sync_directory(&self) -> Result<()> {
+        self.storage.sync_directory().map_err(|source| self.directory_failed(&source))
     }
 
     /// Makes `changes` part of the store, durably, all or none. A failure makes the store read-only,

@@ -76,6 +76,12 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
+    /// The same walk from the record at `offset` on.
+    pub fn starting_at(mut self, offset: u64) -> Self {
+        (self.offset, self.fetched) = (offset, offset);
+        self
+    }
+
     /// The bytes from `offset` on.
     fn bytes_from(&self, offset: u64) -> &'a [u8] {
         self.area.get(offset as usize - HEAD_LEN..).unwrap_or_default()

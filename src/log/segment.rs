@@ -13,6 +13,7 @@
 
 mod sync;
 
+use super::accounts::SegmentBooks;
 use crate::error::{Error, Result, Status};
 use crate::format::checkpoint::CheckpointSegment;
 use crate::format::segment::{self as head, CLOCK_WORD, DURABLE_WORD, HEAD_LEN, HeadProblem};
@@ -69,8 +70,10 @@ pub struct Segment {
     /// 0 while it holds no record.
     seqno_min: AtomicU64,
     seqno_max: AtomicU64,
-    /// Bytes of its live records.
-    live_bytes: AtomicU64,
+    /// What is live of it.
+    books: SegmentBooks,
+    /// End of what the newest checkpoint covers, 0 if it does not.
+    covered_end: AtomicU64,
     disk_bytes: AtomicU64,
     /// Bytes of its tombstones.
     tombstone_bytes: AtomicU64,
@@ -173,7 +176,8 @@ impl Segment {
             is_sealed: AtomicBool::new(false),
             seqno_min: AtomicU64::new(0),
             seqno_max: AtomicU64::new(0),
-            live_bytes: AtomicU64::new(0),
+            books: SegmentBooks::default(),
+            covered_end: AtomicU64::new(0),
             disk_bytes: AtomicU64::new(file_len),
             tombstone_bytes: AtomicU64::new(0),
             expiry_next_ms: AtomicU64::new(u64::MAX),
@@ -282,25 +286,53 @@ impl Segment {
 
     /// Takes over what a checkpoint knows of this segment.
     pub fn import_accounts(&self, known: &CheckpointSegment) {
-        self.live_bytes.store(known.live_bytes, Ordering::Relaxed);
+        self.books.import(known.live_count, known.live_bytes, &known.expiring);
         self.tombstone_bytes.store(known.tombstone_bytes, Ordering::Relaxed);
-        self.seqno_min.store(known.seqno_min, Ordering::Relaxed);
-        self.seqno_max.store(known.seqno_max, Ordering::Relaxed);
         self.expiry_next_ms.store(known.expiry_next_ms, Ordering::Relaxed);
+        for seqno in [known.seqno_min, known.seqno_max].into_iter().filter(|seqno| *seqno != 0) {
+            self.note_seqno(seqno);
+        }
+        self.note_covered(known.end);
     }
 
-    /// What a checkpoint keeps of this segment.
+    /// What a checkpoint keeps of this segment, as the copy of the index shows it.
     pub fn export_accounts(&self) -> CheckpointSegment {
+        let (live_count, live_bytes, expiring) = self.books.export();
         CheckpointSegment {
             id: self.id,
             end: self.end(),
             slot: self.slot(),
-            live_bytes: self.live_bytes(),
+            live_count,
+            live_bytes,
             tombstone_bytes: self.tombstone_bytes(),
             seqno_min: self.seqno_min(),
             seqno_max: self.seqno_max(),
             expiry_next_ms: self.expiry_next_ms(),
+            expiring,
         }
+    }
+
+    /// Live records, their bytes, and (second, count) of those that expire: what its books say.
+    pub fn book_sums(&self) -> (u64, u64, Vec<(u64, u64)>) {
+        self.books.sums()
+    }
+
+    /// Forgets what is live of it, and that a checkpoint covers it: before all records are replayed.
+    pub fn reset_accounts(&self) {
+        self.books.import(0, 0, &[]);
+        self.tombstone_bytes.store(0, Ordering::Relaxed);
+        self.reset_expiry_next();
+        self.note_covered(0);
+    }
+
+    /// Notes that the newest checkpoint covers the records below `end`.
+    pub fn note_covered(&self, end: u64) {
+        self.covered_end.store(end, Ordering::Relaxed);
+    }
+
+    /// Bytes of records that recovery would have to replay.
+    pub fn uncovered_bytes(&self) -> u64 {
+        self.end().saturating_sub(self.covered_end.load(Ordering::Relaxed).max(HEAD_LEN as u64))
     }
 
     /// Gives the room behind the records back to the file system, before the segment is sealed. Failure costs
@@ -353,7 +385,7 @@ impl Segment {
 
     /// Bytes of live records.
     pub fn live_bytes(&self) -> u64 {
-        self.live_bytes.load(Ordering::Relaxed)
+        self.books.live_bytes()
     }
 
     /// Bytes of records that are not live, tombstones included.
@@ -371,15 +403,15 @@ impl Segment {
         self.tombstone_bytes.fetch_add(len, Ordering::Relaxed);
     }
 
-    pub(super) fn add_live(&self, len: u64, expires_at_ms: u64) {
-        self.live_bytes.fetch_add(len, Ordering::Relaxed);
-        if expires_at_ms != 0 {
-            self.expiry_next_ms.fetch_min(expires_at_ms, Ordering::Relaxed);
-        }
+    pub(super) fn books(&self) -> &SegmentBooks {
+        &self.books
     }
 
-    pub(super) fn sub_live(&self, len: u64) {
-        self.live_bytes.fetch_sub(len, Ordering::Relaxed);
+    /// Notes that a record lives here that expires then, if it does.
+    pub(super) fn note_expiry(&self, expires_at_ms: u64) {
+        if expires_at_ms != 0 {
+            self.lower_expiry_next(expires_at_ms);
+        }
     }
 
     /// No live record expires before this; `u64::MAX` if none does.

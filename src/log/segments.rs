@@ -108,13 +108,24 @@ impl FreeSlots {
     }
 }
 
-/// All segments of a store.
+/// How many slots of `slot_bytes` a file of `file_len` bytes takes.
+pub fn slot_count(file_len: u64, slot_bytes: u64) -> u64 {
+    file_len.div_ceil(slot_bytes).max(1)
+}
+
+/// How many slots of `slot_bytes` (a power of two) locations can name.
+pub fn slot_limit(slot_bytes: u64) -> u64 {
+    (SLOT_COUNT as u64).min((1 << LOCATION_BITS) / (slot_bytes / 8))
+}
+
+/// All segments of a store. A clone is another handle to the same.
+#[derive(Clone)]
 pub struct Segments {
     /// Bits of a location that are the offset in a slot, in units of 8 bytes.
     offset_bits: u32,
     slots: Arc<Slots<Segment>>,
     free: Arc<Mutex<FreeSlots>>,
-    list: Mutex<BTreeMap<u64, Arc<Segment>>>,
+    list: Arc<Mutex<BTreeMap<u64, Arc<Segment>>>>,
 }
 
 impl Segments {
@@ -125,7 +136,7 @@ impl Segments {
             offset_bits,
             slots: Arc::new(Slots::new()),
             free: Arc::new(Mutex::new(FreeSlots::default())),
-            list: Mutex::new(BTreeMap::new()),
+            list: Arc::default(),
         }
     }
 
@@ -135,13 +146,13 @@ impl Segments {
     }
 
     fn slots_of(&self, segment: &Segment) -> u64 {
-        segment.file_len().div_ceil(self.slot_bytes()).max(1)
+        slot_count(segment.file_len(), self.slot_bytes())
     }
 
     /// Gives `segment` a place in the address space. At `slot` if that is said (a checkpoint knows it).
     pub fn insert(&self, segment: &Arc<Segment>, slot: Option<u64>) -> Result<()> {
         let count = self.slots_of(segment);
-        let slot_limit = (SLOT_COUNT as u64).min(1 << (LOCATION_BITS - self.offset_bits));
+        let slot_limit = slot_limit(self.slot_bytes());
         let first = {
             let mut free = self.free.lock();
             match slot {
@@ -226,6 +237,11 @@ impl Segments {
     /// All segments, by id.
     pub fn all(&self) -> Vec<Arc<Segment>> {
         self.list.lock().values().cloned().collect()
+    }
+
+    /// Shows `f` all segments, by id, with the list locked.
+    pub(super) fn for_each(&self, mut f: impl FnMut(&Segment)) {
+        self.list.lock().values().for_each(|segment| f(segment));
     }
 
     /// Bytes that all segments' files reserve.

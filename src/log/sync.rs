@@ -30,7 +30,7 @@ impl Log {
 
     /// The first failure, if there was one: no sync after it proves anything.
     fn check_unfailed(&self) -> Result<()> {
-        if !self.has_failed.load(Ordering::Acquire) {
+        if !self.failure.has_failed.load(Ordering::Acquire) {
             return Ok(());
         }
         Err(self.failure().unwrap_or_else(|| Error::from(Status::ReadOnly)))

@@ -23,7 +23,7 @@ pub mod sim;
 mod thread;
 
 pub use disk::DiskStorage;
-pub use thread::{Moment, spawn};
+pub use thread::{Moment, processor_count, spawn, spawn_scoped};
 
 pub use map::{AppendMap, Claim, Map, MapAccess, PageSize};
 pub use sim::SimulatedStorage;

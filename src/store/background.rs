@@ -1,4 +1,5 @@
-//! What a store does by itself: prepare segments and seal them, sync at intervals, expire, compact.
+//! What a store does by itself: prepare segments and seal them, sync at intervals, expire, compact, load what of the
+//! index is in a checkpoint only, and make the next one (`periodic`).
 //!
 //! Two threads: the *keeper*, on whose promptness sets depend, and the *cleaner*, whose work can
 //! wait. Each is a loop around one step, and tests call the steps themselves.
@@ -26,6 +27,8 @@ const SWEEP_PAUSE_MS: u64 = 250;
 /// so that it leaves half of a processor, and the disk now and then, to others.
 const BYTES_PER_REST: u64 = 1 << 20;
 const REST: Duration = Duration::from_millis(2);
+/// Pages of the index that are loaded before the cleaner rests: a millisecond's work.
+const PAGES_PER_REST: usize = 32;
 
 impl Inner {
     fn compactor(&self) -> Compactor<'_> {
@@ -66,11 +69,21 @@ impl Inner {
     /// One step of the cleaner; true if there may be more to do at once.
     pub(super) fn clean(&self, rest: &mut dyn FnMut(Duration)) -> bool {
         self.epochs.collect();
-        self.contained(|| {
+        let is_loading = self.contained(|| Ok(self.index.load_ahead(PAGES_PER_REST))).unwrap_or(false);
+        if is_loading {
+            rest(REST);
+        } else {
+            // Before the compaction, which may have something to do for ever.
+            self.contained(|| {
+                self.checkpoint_if_due(rest);
+                Ok(())
+            });
+        }
+        let has_compacted = self.contained(|| {
             self.expire_due();
             if self.options.compaction == CompactionMode::Auto { self.compact_some(rest) } else { Ok(false) }
-        })
-        .unwrap_or(false)
+        });
+        is_loading || has_compacted.unwrap_or(false)
     }
 
     /// Runs background work: whatever goes wrong ends here.
@@ -211,7 +224,7 @@ impl Inner {
     }
 
     /// Has the cleaner rest after every `BYTES_PER_REST`, unless space is short or the store is being closed.
-    fn pace<'a>(&'a self, is_urgent: bool, rest: &'a mut dyn FnMut(Duration)) -> impl FnMut(u64) + 'a {
+    pub(super) fn pace<'a>(&'a self, is_urgent: bool, rest: &'a mut dyn FnMut(Duration)) -> impl FnMut(u64) + 'a {
         let mut bytes = 0;
         move |worked| {
             bytes += worked;

@@ -10,6 +10,7 @@
 //!
 //! Locks, in this order: `compaction` → a stripe of the index → those of the log → `unsettled`.
 
+use super::open::{Opening, Tuning};
 use super::unsettled::Unsettled;
 use super::view::View;
 use super::{Found, KEY_BYTES_MAX, TtlState};
@@ -32,8 +33,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 /// Counts since the store was opened.
 #[derive(Default)]
 pub(crate) struct Counters {
-    pub(crate) sets: AtomicU64,
-    pub(crate) dels: AtomicU64,
     pub(crate) compactions: AtomicU64,
     pub(crate) compacted_bytes: AtomicU64,
 }
@@ -41,6 +40,8 @@ pub(crate) struct Counters {
 /// An open store.
 pub(crate) struct Inner {
     pub(crate) options: Options,
+    pub(crate) tuning: Tuning,
+    pub(crate) opening: Opening,
     pub(crate) log: Log,
     pub(crate) index: Index,
     pub(crate) epochs: Arc<Epochs>,
@@ -51,6 +52,8 @@ pub(crate) struct Inner {
     pub(crate) pinned_views: Arc<AtomicU64>,
     /// Held by whoever compacts; the sweep that is under way.
     pub(crate) compaction: Mutex<Option<Sweep>>,
+    /// After a checkpoint that failed: no other before recovery would have so many bytes to replay.
+    pub(crate) checkpoint_put_off_bytes: AtomicU64,
     /// What the cleaner rests on.
     pub(crate) rest: Signal,
     /// Long work ends early.
@@ -385,6 +388,7 @@ impl Inner {
     pub(crate) fn stats(&self) -> Stats {
         let segments = self.log.segments().all();
         let accounts = self.log.accounts();
+        let appended = self.log.append_counts();
         Stats {
             keys: self.len(),
             live_bytes: accounts.live_bytes(),
@@ -396,8 +400,8 @@ impl Inner {
             pinned_views: self.pinned_views.load(Ordering::Relaxed),
             gets: self.epochs.gets(),
             hits: self.epochs.hits(),
-            sets: self.counters.sets.load(Ordering::Relaxed),
-            dels: self.counters.dels.load(Ordering::Relaxed),
+            sets: appended.sets,
+            dels: appended.tombstones,
             expired: accounts.expired_count(),
             syncs: self.log.sync_count(),
             compactions: self.counters.compactions.load(Ordering::Relaxed),

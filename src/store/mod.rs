@@ -2,18 +2,21 @@
 //!
 //! [`Store`] is a handle that can be closed under its users: every call enters a gate, and a close waits
 //! for those inside. What it does is in the files beside this one: `inner` reads, `write` writes,
-//! `open` opens and closes, `background` works, `verify` looks for damage.
+//! `open` opens and closes, `background` and `periodic` work, `verify` looks for damage.
 
 mod background;
 mod glance;
 mod inner;
 mod open;
+mod periodic;
 mod unsettled;
 mod verify;
 mod view;
 mod write;
 
 pub use crate::cursor::Cursor;
+#[doc(hidden)]
+pub use open::Opening;
 pub use open::Tuning;
 pub use verify::VerifyReport;
 pub use view::View;
@@ -347,12 +350,30 @@ impl Store {
         }
     }
 
+    /// How the store came up; for tests and measurements.
+    #[doc(hidden)]
+    pub fn opening(&self) -> Result<Opening> {
+        Ok(self.shared.enter()?.opening)
+    }
+
+    /// Whether the figures are what the index shows, while nobody writes; for tests.
+    #[doc(hidden)]
+    pub fn check_books(&self) -> std::result::Result<(), String> {
+        self.shared.enter().map_err(|error| error.to_string())?.check_books()
+    }
+
     /// One step of everything that the background would do; for tests of stores without one.
     #[doc(hidden)]
     pub fn step_background(&self) -> Result<bool> {
+        self.step_background_with(&mut || {})
+    }
+
+    /// The same, with something to do wherever the background would rest.
+    #[doc(hidden)]
+    pub fn step_background_with(&self, rest: &mut dyn FnMut()) -> Result<bool> {
         let store = self.shared.enter_long()?;
         store.keep(false);
-        Ok(store.clean(&mut |_| {}))
+        Ok(store.clean(&mut |_| rest()))
     }
 }
 

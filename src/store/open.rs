@@ -16,17 +16,22 @@ use crate::error::{Error, Result, Status};
 use crate::expiry::Clock;
 use crate::format::KeyHasher;
 use crate::format::manifest::Change;
+use crate::index::Index;
 use crate::log::manifest::is_own_name;
 use crate::log::segment::segment_id;
-use crate::log::{Log, LogConfig, Manifest, Signal};
+use crate::log::{Log, LogConfig, Manifest, Segments, Signal};
 use crate::options::{Options, SEGMENT_BYTES_MIN};
-use crate::recovery::Recovery;
+use crate::recovery::{Base, Recovery};
 use crate::storage::{self, LockError, LockGuard, MapAccess, Moment, Storage};
 use parking_lot::Mutex;
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
+
+/// More threads than this do not make a recovery quicker: memory is what it waits for.
+const THREADS_MAX: usize = 4;
 
 /// What only tests change.
 #[doc(hidden)]
@@ -36,14 +41,34 @@ pub struct Tuning {
     pub segment_bytes_first: u64,
     /// Only these bits of a key's hash count.
     pub hash_mask: u64,
-    /// Whether the store works by itself; otherwise its steps are called.
+    /// Whether the store works by itself; otherwise its steps are called, and everything is done by one thread.
     pub has_background: bool,
+    /// The store makes a checkpoint when recovery would have to replay more than this many bytes of records,
+    pub checkpoint_bytes: u64,
+    /// and more than this many times what the index takes.
+    pub checkpoint_index_multiple: u64,
 }
 
 impl Default for Tuning {
     fn default() -> Self {
-        Self { segment_bytes_first: 1 << 20, hash_mask: u64::MAX, has_background: true }
+        Self {
+            segment_bytes_first: 1 << 20,
+            hash_mask: u64::MAX,
+            has_background: true,
+            checkpoint_bytes: 128 << 20,
+            checkpoint_index_multiple: 2,
+        }
     }
+}
+
+/// How a store came up; for tests and measurements.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Opening {
+    /// Its index is that of a checkpoint, and what that does not cover.
+    pub is_from_checkpoint: bool,
+    /// Bytes of the records that were replayed.
+    pub replayed_bytes: u64,
 }
 
 /// Whether the directory holds a store.
@@ -90,13 +115,24 @@ fn config(options: &Options, tuning: &Tuning) -> LogConfig {
     }
 }
 
-/// The manifest of the store, made if there is none, and the lock if it is to be written.
-fn lock_and_load(storage: &Arc<dyn Storage>, options: &Options) -> Result<(Manifest, Option<Box<dyn LockGuard>>)> {
+/// A store's directory before recovery.
+struct Locked {
+    manifest: Manifest,
+    /// What was in the directory.
+    names: Vec<String>,
+    /// If the store is to be written.
+    lock: Option<Box<dyn LockGuard>>,
+}
+
+/// The manifest of the store, made if there is none, the names in its directory, and the lock if it is to be written.
+fn lock_and_load(storage: &Arc<dyn Storage>, options: &Options) -> Result<Locked> {
     let list = || storage.list().map_err(|source| Error::from_io(&format!("list {}", storage.describe()), &source));
     if options.read_only {
-        judge(storage.as_ref(), &list()?, false)?;
+        let names = list()?;
+        judge(storage.as_ref(), &names, false)?;
         storage.probe_lock().map_err(|error| busy(storage.as_ref(), error))?;
-        return Ok((Manifest::load(Arc::clone(storage), MapAccess::ReadOnly)?, None));
+        let manifest = Manifest::load(Arc::clone(storage), MapAccess::ReadOnly)?;
+        return Ok(Locked { manifest, names, lock: None });
     }
     judge(storage.as_ref(), &list()?, options.create)?;
     let lock = storage.lock().map_err(|error| busy(storage.as_ref(), error))?;
@@ -111,44 +147,83 @@ fn lock_and_load(storage: &Arc<dyn Storage>, options: &Options) -> Result<(Manif
     } else {
         Manifest::create(Arc::clone(storage))?
     };
-    Ok((manifest, Some(lock)))
+    Ok(Locked { manifest, names, lock: Some(lock) })
+}
+
+/// The log and the index of the store that the manifest describes.
+fn recover(
+    storage: &Arc<dyn Storage>,
+    options: &Options,
+    tuning: &Tuning,
+    epochs: &Arc<Epochs>,
+    manifest: Manifest,
+    names: &[String],
+) -> Result<(Log, Index, Opening, u64)> {
+    let head = *manifest.head();
+    let hasher = KeyHasher::with_mask(head.hash_seed, tuning.hash_mask);
+    let config = config(options, tuning);
+    let was_closed = manifest.state().closed.is_some();
+    let found = checkpoint::find(storage.as_ref(), head.store_id, names);
+    let pages = RefCell::new(None);
+    let open_index: Vec<_> = found
+        .iter()
+        .map(|found| {
+            let pages = &pages;
+            move |segments: &Segments| {
+                let (index, of_index) = found.open_index(segments, epochs)?;
+                *pages.borrow_mut() = Some(of_index);
+                Some(index)
+            }
+        })
+        .collect();
+    let bases: Vec<_> = found
+        .iter()
+        .zip(&open_index)
+        .map(|(found, open_index)| Base { name: &found.name, contents: &found.contents, open_index })
+        .collect();
+    let thread_count = if tuning.has_background { storage::processor_count().min(THREADS_MAX) } else { 1 };
+    let recovery = Recovery { storage, config: &config, hasher, epochs, thread_count };
+    let recovered = recovery.run(manifest, &bases)?;
+    let log = Log::new(Arc::clone(storage), config, recovered.parts);
+    let base = recovered.base.map(|place| &found[place]);
+    if let Some((base, pages)) = base.zip(pages.take()) {
+        pages.stand_by(&log, hasher, base.contents.clone());
+    }
+    if !options.read_only {
+        if was_closed {
+            log.commit(&[Change::Open])?;
+        }
+        checkpoint::remove_others(storage.as_ref(), names, base.map(|base| base.name.as_str()));
+    }
+    let opening = Opening { is_from_checkpoint: base.is_some(), replayed_bytes: recovered.replayed_bytes };
+    Ok((log, recovered.index, opening, recovered.clock_ms))
 }
 
 impl Store {
     /// Opens the store in `storage`; for tests.
     #[doc(hidden)]
     pub fn open_in(storage: Arc<dyn Storage>, options: &Options, tuning: &Tuning) -> Result<Self> {
-        let (manifest, lock) = lock_and_load(&storage, options)?;
-        let head = *manifest.head();
-        let hasher = KeyHasher::with_mask(head.hash_seed, tuning.hash_mask);
+        let Locked { manifest, names, lock } = lock_and_load(&storage, options)?;
+        let hasher = KeyHasher::with_mask(manifest.head().hash_seed, tuning.hash_mask);
         let epochs = Arc::new(Epochs::new());
-        let was_closed = manifest.state().closed.is_some();
-        let found = checkpoint::load(storage.as_ref(), head.store_id, manifest.state(), &epochs);
-        let config = config(options, tuning);
-        let recovered =
-            Recovery { storage: &storage, config: &config, hasher, epochs: &epochs }.run(manifest, found)?;
-        let log = Log::new(Arc::clone(&storage), config, recovered.parts);
-        if was_closed && !options.read_only {
-            log.commit(&[Change::Open])?;
-        }
-        if !options.read_only {
-            let names = storage.list().unwrap_or_default();
-            checkpoint::remove_all(storage.as_ref(), &names);
-        }
+        let (log, index, opening, clock_ms) = recover(&storage, options, tuning, &epochs, manifest, &names)?;
         if !options.read_only {
             log.ensure_unsealed(&epochs)?;
         }
         let inner = Arc::new(Inner {
             options: options.clone(),
+            tuning: *tuning,
+            opening,
             log,
-            index: recovered.index,
+            index,
             epochs: Arc::clone(&epochs),
             hasher,
-            clock: Clock::new(Arc::clone(&storage), recovered.clock_ms),
+            clock: Clock::new(Arc::clone(&storage), clock_ms),
             unsettled: Unsettled::default(),
             counters: Counters::default(),
             pinned_views: Arc::new(AtomicU64::new(0)),
             compaction: Mutex::new(None),
+            checkpoint_put_off_bytes: AtomicU64::new(0),
             rest: Signal::default(),
             is_closing: AtomicBool::new(false),
             _lock: lock,
@@ -246,12 +321,14 @@ impl Inner {
         while self.log.seal_next()? {}
         let active = self.log.active_segment();
         let seqno_next = self.log.seqno_next();
-        let mut segments = self.log.segments().all();
-        segments
+        let mut covered = self.log.segments().all();
+        covered
             .retain(|segment| segment.is_sealed() || active.as_ref().is_some_and(|active| active.id() == segment.id()));
-        let segments: Vec<_> = segments.iter().map(|segment| segment.as_ref()).collect();
-        // A cache: without it the next open replays the log.
-        let _ = checkpoint::write(&self.log, &self.index, &segments, seqno_next);
+        let is_covered = covered.iter().all(|segment| segment.uncovered_bytes() == 0);
+        if !is_covered || !self.opening.is_from_checkpoint || self.index.has_been_damaged() {
+            // A cache: without it the next open replays the log.
+            let _ = checkpoint::write(&self.log, &self.index, &covered, &mut |_| true);
+        }
         let (id, end) = active.as_ref().map_or((0, 0), |active| (active.id(), active.end()));
         let clock_ms = self.clock.reached_ms();
         let changes = [

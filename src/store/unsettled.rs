@@ -19,6 +19,7 @@
 use crate::index::Location;
 use parking_lot::Mutex;
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// What readers are shown in place of an unsettled write: the version before it, if there was one.
@@ -28,8 +29,28 @@ pub type Previous = Option<Location>;
 #[derive(Default)]
 pub struct Unsettled {
     /// By the location of the write.
-    entries: Mutex<HashMap<Location, Entry>>,
+    entries: Mutex<HashMap<Location, Entry, BuildHasherDefault<LocationHasher>>>,
     batch_count: AtomicUsize,
+}
+
+/// Multiplicative hashing (Knuth, The Art of Computer Programming 3, 6.4). Nobody chooses locations so that they collide:
+/// they are offsets in the log, given out one after the other.
+#[derive(Default)]
+struct LocationHasher(u64);
+
+impl Hasher for LocationHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u64(u64::from(*byte)));
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = (self.0.rotate_left(5) ^ number).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    }
+
+    fn finish(&self) -> u64 {
+        // The map takes its tags from the high bits, which are good, and places from the low ones.
+        self.0 ^ self.0 >> 32
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -68,6 +89,11 @@ impl Unsettled {
     pub fn shown_instead(&self, location: Location, is_durable: bool) -> Option<Previous> {
         let entry = self.entries.lock().get(&location).copied();
         entry.filter(|entry| entry.is_incomplete || !is_durable).map(|entry| entry.previous)
+    }
+
+    /// Whether there is one at a location like that.
+    pub fn any(&self, mut is_wanted: impl FnMut(Location) -> bool) -> bool {
+        self.entries.lock().keys().any(|location| is_wanted(*location))
     }
 
     /// From now on readers have to look here for records of batches.

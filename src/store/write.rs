@@ -1,25 +1,34 @@
 //! How one key, or a batch of them, is written.
 //!
 //! Lock the stripe → look at the present version → append → change the index → unlock → wait for the
-//! sync, if the mode asks for it. A failure before the append changes nothing (R12).
+//! sync, if the mode asks for it. A set that is made in any case looks after the append. A failure before the append
+//! changes nothing (R12).
 
 use super::inner::{Inner, Version};
 use super::{BatchOp, Condition, SetOptions, SetOutcome, Ttl, VALUE_BYTES_MAX};
 use crate::epoch::EpochGuard;
 use crate::error::{Error, Result, Status};
 use crate::format::record::Kind;
-use crate::index::Stripe;
-use crate::log::{Append, Priority, Written};
+use crate::index::{Location, Stripe};
+use crate::log::{Append, Located, Priority, Written};
 use crate::options::SyncMode;
 use std::collections::HashMap;
-use std::sync::atomic::Ordering;
 
 /// A write on its way into the index.
 #[derive(Clone, Copy)]
-struct Indexed {
+struct Indexed<'g> {
     hash: u64,
-    kind: Kind,
-    written: Written,
+    written: Written<'g>,
+}
+
+impl Indexed<'_> {
+    fn kind(&self) -> Kind {
+        self.written.head.kind
+    }
+
+    fn seqno(&self) -> u64 {
+        self.written.head.seqno
+    }
 }
 
 impl Inner {
@@ -86,13 +95,12 @@ impl Inner {
     /// before all of it is there.
     fn point_index(
         &self,
-        guard: &EpochGuard<'_>,
         stripe: &mut Stripe<'_>,
         present: Option<&Version<'_>>,
-        new: &Indexed,
+        new: &Indexed<'_>,
         is_incomplete: bool,
     ) {
-        let Indexed { hash, kind, written } = *new;
+        let (Indexed { hash, written }, kind) = (*new, new.kind());
         let accounts = self.log.accounts();
         let is_settled = !self.is_always() && !is_incomplete;
         if !is_settled {
@@ -112,13 +120,43 @@ impl Inner {
         if let Some(version) = present
             && version.located.record.head.kind == Kind::Set
         {
-            accounts.record_dies(version.located.segment, &version.located.record.head);
+            accounts.record_dies(hash, version.located.segment, &version.located.record.head);
         }
-        if kind == Kind::Set
-            && let Some(new) = self.log.record(guard, written.location)
-        {
-            accounts.record_lives(new.segment, &new.record.head);
+        if kind == Kind::Set {
+            accounts.record_lives(hash, written.segment, &written.head);
         }
+    }
+
+    /// A set that does not depend on what is there, so that it need not wait for that: the record which it replaces
+    /// comes near while the new one is written.
+    fn set_whatever_is_there(
+        &self,
+        guard: &EpochGuard<'_>,
+        hash: u64,
+        append: &Append<'_>,
+        is_synced: bool,
+    ) -> Result<u64> {
+        let mut stripe = self.index.lock(hash);
+        let likely = stripe.find(hash, |location| {
+            self.log.segments().prefetch(guard, location);
+            true
+        });
+        self.check_memory(1)?;
+        let written = self.log.append(guard, append, Priority::Ordinary)?;
+        let present = likely.and_then(|location| {
+            let likely = Self::version_at(self.log.record(guard, location), append.key, location);
+            likely.or_else(|| self.present(guard, &stripe, append.key, hash))
+        });
+        let new = Indexed { hash, written };
+        self.point_index(&mut stripe, present.as_ref(), &new, false);
+        drop(stripe);
+        self.settle(guard, &[new], is_synced)?;
+        Ok(new.seqno())
+    }
+
+    fn version_at<'g>(located: Option<Located<'g>>, key: &[u8], location: Location) -> Option<Version<'g>> {
+        let located = located.filter(|located| located.record.key() == key)?;
+        Some(Version { location, located })
     }
 
     /// Appends one record and points the index at it.
@@ -133,11 +171,11 @@ impl Inner {
     ) -> Result<u64> {
         let priority = if append.kind == Kind::Tombstone { Priority::Reclaiming } else { Priority::Ordinary };
         let written = self.log.append(guard, append, priority)?;
-        let new = Indexed { hash, kind: append.kind, written };
-        self.point_index(guard, &mut stripe, present, &new, false);
+        let new = Indexed { hash, written };
+        self.point_index(&mut stripe, present, &new, false);
         drop(stripe);
         self.settle(guard, &[new], is_synced)?;
-        Ok(written.seqno)
+        Ok(new.seqno())
     }
 
     /// Before the append, after which nothing may fail any more (R12): whether the index can take `count` new keys.
@@ -149,17 +187,17 @@ impl Inner {
     }
 
     /// Waits until the writes may be acknowledged, and lets readers see them.
-    fn settle(&self, guard: &EpochGuard<'_>, writes: &[Indexed], is_synced: bool) -> Result<()> {
+    fn settle(&self, guard: &EpochGuard<'_>, writes: &[Indexed<'_>], is_synced: bool) -> Result<()> {
         let Some(last) = writes.last() else { return Ok(()) };
         if self.is_always() || is_synced {
-            self.log.sync_through(last.written.seqno).inspect_err(|_| {
+            self.log.sync_through(last.seqno()).inspect_err(|_| {
                 if self.is_always() {
                     self.uncount(guard, writes);
                 }
             })?;
         }
         if self.is_always() {
-            for write in writes.iter().filter(|write| write.kind == Kind::Tombstone) {
+            for write in writes.iter().filter(|write| write.kind() == Kind::Tombstone) {
                 self.index.lock(write.hash).remove(write.hash, write.written.location);
             }
             self.unsettled.settle(writes.iter().map(|write| write.written.location));
@@ -168,16 +206,16 @@ impl Inner {
     }
 
     /// Takes writes out of the books that will never settle. Readers go on being shown what was before them.
-    fn uncount(&self, guard: &EpochGuard<'_>, writes: &[Indexed]) {
+    fn uncount(&self, guard: &EpochGuard<'_>, writes: &[Indexed<'_>]) {
         let accounts = self.log.accounts();
         let set_at = |location| self.log.record(guard, location).filter(|it| it.record.head.kind == Kind::Set);
         for write in writes {
-            if let Some(new) = set_at(write.written.location) {
-                accounts.record_dies(new.segment, &new.record.head);
+            if write.kind() == Kind::Set {
+                accounts.record_dies(write.hash, write.written.segment, &write.written.head);
             }
             let previous = self.unsettled.shown_instead(write.written.location, false).flatten();
             if let Some(previous) = previous.and_then(set_at) {
-                accounts.record_lives(previous.segment, &previous.record.head);
+                accounts.record_lives(write.hash, previous.segment, &previous.record.head);
             }
         }
     }
@@ -204,6 +242,12 @@ impl Inner {
         self.log.check_writable()?;
         self.log.wait_for_room(value.len() as u64);
         let hash = self.hasher.hash(key);
+        if options.condition == Condition::Always && options.ttl != Ttl::Keep {
+            let expires_at_ms = self.expires_at_ms(options.ttl, 0)?;
+            let append = Append { kind: Kind::Set, key, value, expires_at_ms };
+            let version = self.set_whatever_is_there(guard, hash, &append, options.sync)?;
+            return Ok(SetOutcome::Stored { version });
+        }
         let stripe = self.index.lock(hash);
         let present = self.present(guard, &stripe, key, hash);
         let live = present.as_ref().filter(|version| self.is_live(version));
@@ -223,7 +267,6 @@ impl Inner {
         }
         let append = Append { kind: Kind::Set, key, value, expires_at_ms };
         let version = self.write_one(guard, stripe, hash, present.as_ref(), &append, options.sync)?;
-        self.counters.sets.fetch_add(1, Ordering::Relaxed);
         Ok(SetOutcome::Stored { version })
     }
 
@@ -240,7 +283,6 @@ impl Inner {
         }
         let append = Append { kind: Kind::Tombstone, key, value: b"", expires_at_ms: 0 };
         self.write_one(guard, stripe, hash, present.as_ref(), &append, false)?;
-        self.counters.dels.fetch_add(1, Ordering::Relaxed);
         Ok(true)
     }
 
@@ -269,7 +311,6 @@ impl Inner {
         if expires_at_ms != version.located.record.head.expires_at_ms {
             let append = Append { kind: Kind::Set, key, value: version.located.record.value(), expires_at_ms };
             self.write_one(guard, stripe, hash, present.as_ref(), &append, false)?;
-            self.counters.sets.fetch_add(1, Ordering::Relaxed);
         } else {
             drop(stripe);
             self.settle_observed(present.as_ref())?;
@@ -290,6 +331,8 @@ impl Inner {
             return if is_synced { self.log.sync_all() } else { Ok(()) };
         }
         let hashes: Vec<u64> = ops.iter().map(|op| self.hasher.hash(op.key())).collect();
+        // Misses of the cache overlap, here those of the index and before the append those of what is replaced.
+        hashes.iter().for_each(|hash| self.index.prefetch_for_write(guard, *hash));
         let mut stripes = self.index.lock_many(hashes.iter().copied());
         let mut appends = Vec::with_capacity(ops.len());
         // What an operation sees is what those before it in the same batch have done.
@@ -316,6 +359,12 @@ impl Inner {
             appends.push(append);
         }
         self.check_memory(ops.len())?;
+        for hash in &hashes {
+            stripes.find(*hash, |location| {
+                self.log.segments().prefetch(guard, location);
+                true
+            });
+        }
         let is_freeing = appends.iter().all(|append| append.kind == Kind::Tombstone);
         let priority = if is_freeing { Priority::Reclaiming } else { Priority::Ordinary };
         let written = self.log.append_batch(guard, &appends, priority)?;
@@ -325,13 +374,13 @@ impl Inner {
         // From the last on, so that the index never shows what the batch itself overwrites: a reader could still be
         // looking at it when the batch has settled.
         for ((append, hash), written) in appends.iter().zip(&hashes).zip(written).rev() {
-            let new = Indexed { hash: *hash, kind: append.kind, written };
+            let new = Indexed { hash: *hash, written };
             let stripe = stripes.stripe(*hash);
             let present = self.present(guard, stripe, append.key, *hash);
             if present.as_ref().is_some_and(|version| own.contains(&Some(version.location))) {
                 continue;
             }
-            self.point_index(guard, stripe, present.as_ref(), &new, true);
+            self.point_index(stripe, present.as_ref(), &new, true);
             writes.push(new);
         }
         writes.reverse();
@@ -340,15 +389,12 @@ impl Inner {
             self.unsettled.complete(writes.iter().map(|write| write.written.location));
         } else {
             self.unsettled.settle(writes.iter().map(|write| write.written.location));
-            for write in writes.iter().filter(|write| write.kind == Kind::Tombstone) {
+            for write in writes.iter().filter(|write| write.kind() == Kind::Tombstone) {
                 stripes.stripe(write.hash).remove(write.hash, write.written.location);
             }
         }
         self.unsettled.close_batch();
         drop(stripes);
-        let dels = appends.iter().filter(|append| append.kind == Kind::Tombstone).count() as u64;
-        self.counters.dels.fetch_add(dels, Ordering::Relaxed);
-        self.counters.sets.fetch_add(appends.len() as u64 - dels, Ordering::Relaxed);
         self.settle(guard, &writes, is_synced)
     }
 }

@@ -2,7 +2,8 @@
 //! open before them and the close after them, and in the recovery from all that (P12).
 
 use crate::model::{for_seeds, program};
-use crate::world::{Mix, Op, Random, World, small_options, small_tuning, sync_modes};
+use crate::world::{Mix, Op, Random, World, draw_checkpoints, small_options, small_tuning, sync_modes};
+use larder::store::Tuning;
 use larder::{Options, SyncMode};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 struct Program {
     seed: u64,
     options: Options,
-    hash_mask: u64,
+    tuning: Tuning,
     ops: Vec<Op>,
 }
 
@@ -27,18 +28,19 @@ impl Program {
         let mut ops = program(&mut random, &mix, op_count);
         // Reads make no calls worth being cut short at.
         ops.retain(|op| !matches!(op, Op::Get { .. } | Op::Exists { .. } | Op::GetMany { .. } | Op::Walk { .. }));
-        for op in [Op::Step, Op::Compact, Op::Reopen] {
+        for op in [Op::Step, Op::Step, Op::Compact, Op::Reopen] {
             let place = random.below(ops.len() as u64 + 1) as usize;
             ops.insert(place, op);
         }
         let hash_mask = if random.one_in(3) { u64::MAX } else { 0xF << 60 };
-        Self { seed: random.next(), options: small_options(sync, 4096), hash_mask, ops }
+        let tuning = draw_checkpoints(&mut random, small_tuning(hash_mask));
+        Self { seed: random.next(), options: small_options(sync, 4096), tuning, ops }
     }
 
     /// Runs it, with the power failing at call `crash_at`. True if it came to its end before.
     fn run(&self, crash_at: Option<u64>) -> (World, bool) {
         let sim = larder::storage::SimulatedStorage::new(self.seed);
-        let mut world = World::unopened(sim, self.options.clone(), small_tuning(self.hash_mask));
+        let mut world = World::unopened(sim, self.options.clone(), self.tuning);
         if let Some(n) = crash_at {
             world.sim.crash_at_call(n);
         }
@@ -67,9 +69,26 @@ struct Counts {
     images: AtomicU64,
     kills: AtomicU64,
     calls: AtomicU64,
+    /// Opens after a crash or kill, and how many of them started from a checkpoint.
+    opens: AtomicU64,
+    from_checkpoint: AtomicU64,
 }
 
-static COUNTS: Counts = Counts { images: AtomicU64::new(0), kills: AtomicU64::new(0), calls: AtomicU64::new(0) };
+static COUNTS: Counts = Counts {
+    images: AtomicU64::new(0),
+    kills: AtomicU64::new(0),
+    calls: AtomicU64::new(0),
+    opens: AtomicU64::new(0),
+    from_checkpoint: AtomicU64::new(0),
+};
+
+/// Opens, and counts.
+fn open(world: &mut World) {
+    world.open();
+    COUNTS.opens.fetch_add(1, Ordering::Relaxed);
+    let opening = world.store().opening().unwrap();
+    COUNTS.from_checkpoint.fetch_add(u64::from(opening.is_from_checkpoint), Ordering::Relaxed);
+}
 
 /// Runs `check`, and says where it was if that fails.
 fn at<R>(place: impl Fn() -> String, check: impl FnOnce() -> R) -> R {
@@ -92,7 +111,7 @@ fn cut_everywhere(program: &Program, images: u64) {
                 || format!("power cut at call {n}, image {seed}; {:#?}\ncalls: {:#?}", program.ops, world.last_calls());
             at(place, || {
                 let mut next = world.after_power_cut(seed);
-                next.open();
+                open(&mut next);
                 next.check_after_power_cut();
             });
         }
@@ -124,7 +143,7 @@ fn recover_with_cuts(mut world: World, cut: u64, seed: u64) {
     } else {
         world.cut_power(seed)
     }
-    world.open();
+    open(&mut world);
     world.check_after_power_cut();
 }
 
@@ -149,7 +168,7 @@ fn cut_every_recovery(program: &Program, stride: u64) {
                 };
                 at(place, || {
                     let mut last = again.after_power_cut(seed);
-                    last.open();
+                    open(&mut last);
                     last.check_after_power_cut();
                 });
             }
@@ -172,7 +191,7 @@ fn kill_everywhere(program: &Program) {
         let place = || format!("killed at call {n}; {:#?}", program.ops);
         at(place, || {
             world.kill();
-            world.open();
+            open(&mut world);
             world.check_after_kill_in_a_write();
         });
         if is_done {
@@ -193,11 +212,14 @@ fn run_all(sync: SyncMode, default_cases: u64) {
     });
     let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     println!(
-        "crash: so far {} crash images and {} kills, after cuts at {} calls",
+        "crash: so far {} crash images and {} kills, after cuts at {} calls; {} of {} opens from a checkpoint",
         count(&COUNTS.images),
         count(&COUNTS.kills),
-        count(&COUNTS.calls)
+        count(&COUNTS.calls),
+        count(&COUNTS.from_checkpoint),
+        count(&COUNTS.opens)
     );
+    assert!(count(&COUNTS.from_checkpoint) > count(&COUNTS.opens) / 20, "checkpoints were hardly put to the test");
 }
 
 #[test]

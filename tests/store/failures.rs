@@ -3,7 +3,8 @@
 
 use crate::model::{for_seeds, program};
 use crate::world::{
-    Item, Mix, Op, Random, Value, World, key_bytes, small_options, small_tuning, sync_modes, value_bytes,
+    Item, Mix, Op, Random, Value, World, draw_checkpoints, key_bytes, small_options, small_tuning, sync_modes,
+    value_bytes,
 };
 use larder::storage::SimulatedStorage;
 use larder::storage::sim::CallKind;
@@ -135,7 +136,8 @@ impl Run {
 /// Runs `ops` in a new store, of which call `n` of `kind` (of any kind) fails. False if it never came to that.
 fn run_with_failure(seed: u64, options: &Options, ops: &[Op], kind: Option<CallKind>, n: u64, errno: i32) -> bool {
     let sim = SimulatedStorage::new(seed);
-    let mut world = World::unopened(sim, options.clone(), small_tuning(0xF << 60));
+    let tuning = draw_checkpoints(&mut Random::new(seed), small_tuning(0xF << 60));
+    let mut world = World::unopened(sim, options.clone(), tuning);
     world.may_be_full = true;
     match kind {
         Some(kind) => world.sim.fail_kind(kind, n, errno),
@@ -207,7 +209,8 @@ fn two_calls_may_fail() {
         let ops = short_program(&mut random);
         let sync = sync_modes()[random.below(3) as usize];
         let sim = SimulatedStorage::new(seed);
-        let mut world = World::unopened(sim, small_options(sync, 4096), small_tuning(0xF << 60));
+        let tuning = draw_checkpoints(&mut random, small_tuning(0xF << 60));
+        let mut world = World::unopened(sim, small_options(sync, 4096), tuning);
         world.may_be_full = true;
         let mut run = Run { world, refuses: false };
         run.open_and_check();
@@ -400,7 +403,8 @@ fn random_programs_on_a_small_disk_agree_with_the_model() {
         if is_own_limit {
             options.bytes_max = 30_000 + random.below(60_000);
         }
-        let mut world = World::new(random.next(), options, small_tuning(0xF << 60));
+        let tuning = draw_checkpoints(&mut random, small_tuning(0xF << 60));
+        let mut world = World::new(random.next(), options, tuning);
         world.may_be_full = true;
         if !is_own_limit {
             world.sim.set_space(Some(100_000 + random.below(60_000)));

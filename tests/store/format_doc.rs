@@ -248,7 +248,9 @@ fn entries_at_each_distance(hash_mask: u64, more_keys_count: u32) -> [usize; 4] 
 
     let hasher = KeyHasher::new(manifest.hash_seed);
     let contents = stranger::contents(&segments);
-    assert_eq!(checkpoint.live_count, contents.len() as u64);
+    assert_eq!((checkpoint.live_count, checkpoint.seqno_next), (contents.len() as u64, manifest.seqno_next));
+    let expiring_count = contents.values().filter(|(_, expires_at_ms)| *expires_at_ms != 0).count();
+    assert_eq!(checkpoint.expiring_count, expiring_count as u64);
     let mut expected = Vec::new();
     for segment in &segments {
         let slot = checkpoint.segments.iter().find(|placed| placed.id == segment.id).unwrap().slot;

@@ -5,6 +5,7 @@
 
 mod basics;
 mod calls;
+mod checkpoints;
 mod crash;
 mod damage;
 mod failures;

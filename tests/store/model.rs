@@ -4,7 +4,7 @@
 //! a few operations. `LARDER_CASES` sets how many programs run per variant, `LARDER_SEED` runs the one
 //! program of that seed.
 
-use crate::world::{Mix, Op, Random, World, draw_op, small_options, small_tuning, sync_modes};
+use crate::world::{Mix, Op, Random, World, draw_checkpoints, draw_op, small_options, small_tuning, sync_modes};
 use larder::{Status, SyncMode};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
@@ -62,7 +62,8 @@ fn run_one(seed: u64, sync: SyncMode) {
     let mix = Mix { value_len_max, large_one_in, has_restarts: !random.one_in(6) };
     let op_count = 20 + random.below(180) as usize;
     let ops = program(&mut random, &mix, op_count);
-    let mut world = World::new(random.next(), small_options(sync, segment_bytes), small_tuning(hash_mask));
+    let tuning = draw_checkpoints(&mut random, small_tuning(hash_mask));
+    let mut world = World::new(random.next(), small_options(sync, segment_bytes), tuning);
     world.sim.set_write_back(random.below(257) as u32);
     run_program(&mut world, &ops);
     world.check_all();

@@ -214,17 +214,19 @@ fn r4_the_sweep_for_expired_records_leaves_a_newer_value_alone() {
     assert_eq!(get(&store, b"k"), Some(b"new".to_vec()));
 }
 
-/// A directory that, once, does something in the middle of a call: when the next file is made.
-struct Interrupted {
-    sim: SimulatedStorage,
-    at_create: Arc<Mutex<Option<Interruption>>>,
+/// A directory that, once, does something in the middle of a call: when the next file is made whose name begins
+/// like this.
+pub struct Interrupted {
+    pub sim: SimulatedStorage,
+    pub name_prefix: &'static str,
+    pub at_create: Arc<Mutex<Option<Interruption>>>,
 }
 
-type Interruption = Box<dyn FnOnce() + Send>;
+pub type Interruption = Box<dyn FnOnce() + Send>;
 
 impl Storage for Interrupted {
     fn create(&self, name: &str) -> io::Result<Box<dyn File>> {
-        let interruption = self.at_create.lock().unwrap().take();
+        let interruption = self.at_create.lock().unwrap().take_if(|_| name.starts_with(self.name_prefix));
         if let Some(interruption) = interruption {
             interruption();
         }
@@ -277,7 +279,7 @@ fn r4_what_is_written_while_compaction_copies_is_not_overwritten_by_the_copy() {
     for sync in [SyncMode::Always, SyncMode::None] {
         let sim = SimulatedStorage::new(4);
         let at_create = Arc::new(Mutex::new(None::<Interruption>));
-        let storage = Interrupted { sim: sim.clone(), at_create: Arc::clone(&at_create) };
+        let storage = Interrupted { sim: sim.clone(), name_prefix: "", at_create: Arc::clone(&at_create) };
         let options = Options { compaction: CompactionMode::Manual, ..small_options(sync, 4096) };
         let store = Arc::new(Store::open_in(Arc::new(storage), &options, &small_tuning(u64::MAX)).unwrap());
         for key in [b"set", b"del", b"exp"] {

@@ -30,7 +30,9 @@ fn small(sync: SyncMode) -> Options {
 }
 
 fn tuning() -> Tuning {
-    Tuning { segment_bytes_first: 64 << 10, ..Tuning::default() }
+    // Checkpoints all the time, so that they have every race there is.
+    let (checkpoint_bytes, checkpoint_index_multiple) = (32 << 10, 0);
+    Tuning { segment_bytes_first: 64 << 10, checkpoint_bytes, checkpoint_index_multiple, ..Tuning::default() }
 }
 
 fn plain() -> SetOptions {

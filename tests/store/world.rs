@@ -320,7 +320,13 @@ pub fn small_options(sync: SyncMode, segment_bytes: u64) -> Options {
 }
 
 pub fn small_tuning(hash_mask: u64) -> Tuning {
-    Tuning { segment_bytes_first: 4096, hash_mask, has_background: false }
+    Tuning { segment_bytes_first: 4096, hash_mask, has_background: false, ..Tuning::default() }
+}
+
+/// As often as a program says: never, whenever there is anything new, or every few segments.
+pub fn draw_checkpoints(random: &mut Random, tuning: Tuning) -> Tuning {
+    let checkpoint_bytes = [u64::MAX, 0, 2_000, 10_000][random.below(4) as usize];
+    Tuning { checkpoint_bytes, checkpoint_index_multiple: 0, ..tuning }
 }
 
 impl World {
@@ -410,6 +416,9 @@ impl World {
             if let Err(what) = self.check_key(key) {
                 panic!("{what}\nclock {:?}, storage's {:?}", self.oracle.clock, self.now());
             }
+        }
+        if let Err(what) = self.store().check_books() {
+            panic!("{what}");
         }
         for op in [Op::GetMany { keys: (0..KEY_COUNT).collect() }, Op::Walk { prefix: b"" }, Op::Len] {
             self.apply(&op).unwrap();

@@ -25,7 +25,7 @@ fn options() -> Options {
 
 /// Opens without threads: what happens, happens in the input's order.
 fn open(storage: &SimulatedStorage, options: &Options) -> Result<Store> {
-    let tuning = Tuning { segment_bytes_first: SEGMENT_BYTES, hash_mask: u64::MAX, has_background: false };
+    let tuning = Tuning { segment_bytes_first: SEGMENT_BYTES, has_background: false, ..Tuning::default() };
     Store::open_in(Arc::new(storage.clone()), options, &tuning)
 }
 

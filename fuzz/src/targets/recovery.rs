@@ -3,6 +3,7 @@
 
 use super::{Held, check_it_lives, held, open, options};
 use crate::input::Input;
+use larder::format::manifest::ManifestHead;
 use larder::storage::SimulatedStorage;
 use larder::store::BatchOp;
 use larder::store::Ttl;
@@ -90,8 +91,16 @@ pub fn run(bytes: &[u8]) {
         storage.write_file(name, bytes);
     }
     let Ok(store) = open(&storage, &options()) else { return };
-    check_was_written(&held(&store), &life.written);
-    check_was_written(&check_it_lives(storage, store), &life.written);
+    // Whose store it is, its manifest decides: with enough files of the stranger it is the stranger's.
+    let written =
+        if store_id(&files) == store_id(&stranger.moments[0].files) { &stranger.written } else { &life.written };
+    check_was_written(&held(&store), written);
+    check_was_written(&check_it_lives(storage, store), written);
+}
+
+fn store_id(files: &[(String, Vec<u8>)]) -> Option<u64> {
+    let (_, bytes) = files.iter().find(|(name, _)| name == "MANIFEST")?;
+    ManifestHead::decode(bytes).ok().map(|head| head.store_id)
 }
 
 fn check_was_written(held: &Held, written: &BTreeSet<(Vec<u8>, Vec<u8>)>) {

@@ -42,6 +42,8 @@ pub(in super::super) struct Arena {
     chunks: Mutex<Chunks>,
     /// As many as are in `chunks.empty`, for a look without the lock.
     empty_count: AtomicUsize,
+    /// So many chunks are for pages that were announced, and not for those of writers.
+    reserved_count: AtomicUsize,
 }
 
 struct Chunks {
@@ -127,10 +129,27 @@ impl Arena {
         address
     }
 
+    /// Maps what pages of these sizes will take, and keeps it from writers until [`Arena::end_reserve`]; false if the
+    /// system has nothing to give. It is address space; memory comes with the pages.
+    pub(in super::super) fn reserve(&self, sizes: impl Iterator<Item = usize>) -> bool {
+        let mut counts = [0; CLASS_COUNT];
+        sizes.for_each(|bytes| counts[class_of(bytes)] += 1);
+        let chunks_of = |(class, count): (usize, &usize)| count.div_ceil(CHUNK_BYTES / (class * MEMORY_PAGE_BYTES));
+        let chunk_count = counts.iter().enumerate().skip(1).map(chunks_of).sum();
+        self.reserved_count.store(chunk_count, Ordering::Relaxed);
+        self.map_until_empty(EMPTY_COUNT_MIN + chunk_count)
+    }
+
+    /// All pages that were announced are made.
+    pub(in super::super) fn end_reserve(&self) {
+        self.reserved_count.store(0, Ordering::Relaxed);
+    }
+
     /// Sees to it that so many pages can be made without asking the system; false if it has nothing to give.
     #[inline]
     pub(in super::super) fn ensure_free(&self, count: usize) -> bool {
-        let wanted = EMPTY_COUNT_MIN + count.min(ENSURED_COUNT_MAX) / (CHUNK_BYTES / SLOT_BYTES_MAX);
+        let ensured = count.min(ENSURED_COUNT_MAX) / (CHUNK_BYTES / SLOT_BYTES_MAX);
+        let wanted = EMPTY_COUNT_MIN + self.reserved_count.load(Ordering::Relaxed) + ensured;
         self.empty_count.load(Ordering::Relaxed) >= wanted || self.map_until_empty(wanted)
     }
 

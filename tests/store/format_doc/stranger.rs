@@ -290,7 +290,9 @@ pub struct Placed {
 }
 
 pub struct Checkpoint {
+    pub seqno_next: u64,
     pub live_count: u64,
+    pub expiring_count: u64,
     pub slot_bytes: u64,
     pub segments: Vec<Placed>,
     /// Stripe, group, window, location of each entry of the index.
@@ -299,23 +301,27 @@ pub struct Checkpoint {
     pub placed: [usize; 4],
 }
 
-pub fn checkpoint(bytes: &[u8], store_id: u64, seqno_next: u64) -> Checkpoint {
-    let reader = Reader::new(bytes, store_id, seqno_next);
+pub fn checkpoint(bytes: &[u8], store_id: u64, file_id: u64) -> Checkpoint {
+    let reader = Reader::new(bytes, store_id, file_id);
     assert_eq!(&bytes[..8], b"LARDIDX\0");
-    assert_eq!((reader.u32(8), reader.u32(12), reader.u64(56)), (1, 0, 0));
-    assert_eq!((reader.u64(16), reader.u64(24)), (store_id, seqno_next));
-    let body_end = 64 + reader.u64(32) as usize;
-    assert_eq!(body_end + reader.u64(40) as usize, bytes.len());
-    assert_eq!(reader.u32(48), reader.checksum(64, &bytes[64..]));
+    assert_eq!((reader.u32(8), reader.u32(12), reader.u64(56)), (2, 0, 0));
+    assert_eq!((reader.u64(16), reader.u64(24)), (store_id, file_id));
+    let body = 64 + reader.u64(40) as usize;
+    assert_eq!(body + reader.u64(32) as usize, bytes.len());
+    assert_eq!(reader.u32(48), reader.checksum(body, &bytes[body..]));
     assert_eq!(reader.u32(52), reader.checksum(0, &bytes[..52]));
-    let word = |n: usize| reader.u64(64 + 8 * n);
-    let (segment_count, expiry_count) = (word(3) as usize, word(4) as usize);
-    assert_eq!(body_end, 64 + 8 * (5 + 8 * segment_count + 3 * expiry_count));
-    let segment = |n: usize| Placed { id: word(5 + 8 * n), end: word(6 + 8 * n), slot: word(7 + 8 * n) };
-    let (entries, placed) = image_entries(&bytes[body_end..]);
+    let word = |n: usize| reader.u64(body + 8 * n);
+    let (segment_count, expiry_count) = (word(2) as usize, word(3) as usize);
+    assert_eq!(bytes.len(), body + 8 * (4 + 9 * segment_count + 3 * expiry_count));
+    let segment = |n: usize| Placed { id: word(4 + 9 * n), end: word(5 + 9 * n), slot: word(6 + 9 * n) };
+    let live_count = (0..segment_count).map(|n| word(7 + 9 * n)).sum();
+    let expiring = |n: usize| word(4 + 9 * segment_count + 3 * n + 2);
+    let (entries, placed) = image_entries(&bytes[64..body], store_id, file_id);
     Checkpoint {
-        live_count: word(0),
-        slot_bytes: word(2),
+        seqno_next: word(0),
+        live_count,
+        expiring_count: (0..expiry_count).map(expiring).sum(),
+        slot_bytes: word(1),
         segments: (0..segment_count).map(segment).collect(),
         entries,
         placed,
@@ -324,15 +330,16 @@ pub fn checkpoint(bytes: &[u8], store_id: u64, seqno_next: u64) -> Checkpoint {
 
 type Entry = (u64, u64, u64, u64);
 
-fn image_entries(image: &[u8]) -> (Vec<Entry>, [usize; 4]) {
-    let reader = Reader::new(image, 0, 0);
-    assert_eq!(&image[..16], b"LARDERIX\x01\0\0\0\x06\x06\x17\x08");
+fn image_entries(image: &[u8], store_id: u64, file_id: u64) -> (Vec<Entry>, [usize; 4]) {
+    let reader = Reader::new(image, store_id, file_id);
+    assert_eq!(&image[..16], b"LARDERIX\x02\0\0\0\x06\x06\x17\x08");
     let foot = image.len() - 64;
     assert_eq!(&image[foot..foot + 8], b"XIREDRAL");
     let [page_count, entry_count, table_at, len] = [8, 16, 24, 32].map(|at| reader.u64(foot + at));
-    assert_eq!((len as usize, (table_at + 24 * page_count) as usize), (image.len(), foot));
+    assert_eq!((len as usize, (table_at + 32 * page_count) as usize), (image.len(), foot));
+    assert_eq!(reader.u32(foot + 40), reader.checksum(table_at as usize, &image[table_at as usize..foot + 40]));
     let (mut entries, mut placed) = (Vec::new(), [0; 4]);
-    for table in (0..page_count).map(|n| (table_at + 24 * n) as usize) {
+    for table in (0..page_count).map(|n| (table_at + 32 * n) as usize) {
         let (page, prefix) = (reader.u64(table) as usize, u64::from(reader.u32(table + 8)));
         let [stripe, depth, lines] = [12, 13, 14].map(|at| u64::from(image[table + at]));
         assert_eq!(u64::from(reader.u32(page + 8)), depth);
@@ -377,6 +384,8 @@ fn image_entries(image: &[u8]) -> (Vec<Entry>, [usize; 4]) {
         assert_eq!(&image[tags_at..lines_at], tags.concat(), "tags that contradict the entries");
         let end = spill + 16 * reader.u64(page + 24) as usize;
         assert!(image[end..end.next_multiple_of(64)].iter().all(|byte| *byte == 0), "padding");
+        let page_bytes = &image[page..end.next_multiple_of(64)];
+        assert_eq!(reader.u32(table + 24), reader.checksum(page, page_bytes));
     }
     assert_eq!(entries.len() as u64, entry_count);
     (entries, placed)
