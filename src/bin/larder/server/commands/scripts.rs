@@ -15,6 +15,8 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+/// With this byte a compiled chunk begins. One could do anything to the interpreter.
+const BYTE_CODE_MARK: u8 = 0x1B;
 /// How often a script's time is looked at, instructions.
 const INSTRUCTIONS_PER_LOOK: u32 = 10_000;
 /// What all scripts together may hold at a time, bytes.
@@ -50,6 +52,8 @@ struct Engine {
     lua: Lua,
     /// Runs a compiled script; what `scripts.lua` returns.
     run: Function,
+    /// Lua's `loadstring`.
+    load: Function,
     compiled: HashMap<String, Function>,
 }
 
@@ -73,8 +77,9 @@ impl Engine {
         lua.globals().set("script_line", lua.create_function(|lua, ()| Ok(script_line(lua)))?)?;
         let error_text = |lua: &Lua, error: Value| lua.create_string(raised_text(&error));
         lua.globals().set("error_text", lua.create_function(error_text)?)?;
+        let load = lua.globals().get("loadstring")?;
         let run = lua.load(include_str!("scripts.lua")).set_name("@scripts.lua").eval()?;
-        Ok(Self { lua, run, compiled: HashMap::new() })
+        Ok(Self { lua, run, load, compiled: HashMap::new() })
     }
 
     fn compile(&mut self, sha: &str, source: &[u8]) -> Result<Function, Failure> {
@@ -86,14 +91,19 @@ impl Engine {
             Some(rest) => rest.iter().position(|b| *b == b'\n').map_or(&b""[..], |at| &rest[at..]),
             None => source,
         };
-        let chunk = self.lua.load(text).set_name(SCRIPT_NAME).set_mode(mlua::chunk::ChunkMode::Text);
-        let function = chunk.into_function().map_err(|error| {
-            let text = match error {
-                mlua::Error::SyntaxError { message, .. } => message,
-                other => other.to_string(),
-            };
-            failure_of(format!("ERR Error compiling script (new function): {text}"))
-        })?;
+        // By Lua's own function, because the interpreter's interface would make its message valid UTF-8.
+        let loaded = match text.first() {
+            Some(&BYTE_CODE_MARK) => return Err(failure("ERR Error compiling script (new function): byte code")),
+            _ => self.lua.create_string(text).and_then(|text| self.load.call((text, SCRIPT_NAME))),
+        };
+        let loaded: mlua::Result<(Option<Function>, Option<LuaString>)> = loaded;
+        let function = match loaded.map_err(|error| broken(&error))? {
+            (Some(function), _) => function,
+            (None, message) => {
+                let message = message.map_or_else(Vec::new, |text| text.as_bytes().to_vec());
+                return Err(failure_of([b"ERR Error compiling script (new function): ", &message[..]].concat()));
+            }
+        };
         self.compiled.insert(sha.into(), function.clone());
         Ok(function)
     }
