@@ -153,7 +153,7 @@ class Generator:
             lambda: ["SLOWLOG", choice(["x", "RESET", "GET"]), *choice([[], ["x"], ["-2"]])] if rng.random() < 0.2 else ["PING"],
             lambda: ["LATENCY", choice(["x", "RESET", "HISTORY"]), *choice([[], ["x"]])],
             lambda: ["MEMORY", choice(["x", "USAGE"]), *choice([[], [b"nothing"], [b"nothing", "SAMPLES"], [b"nothing", "SAMPLES", "-1"]])],
-            lambda: [choice(["NOSUCH", "gett", "SE T", "x" * 200, "a\x00b", ""]), *[value() for _ in range(rng.randrange(0, 6))]],
+            lambda: [choice(["NOSUCH", "gett", "HSET", "lpush", "zadd", "XADD", "SE T", "x" * 200, "a\x00b", ""]), *[value() for _ in range(rng.randrange(0, 6))]],
         ]
         args = choice(forms)()
         if rng.random() < 0.04 and len(args) > 1:
@@ -163,6 +163,9 @@ class Generator:
         if args[0] == "SELECT" and args[1:] != ["0"] and str(args[-1].decode("latin-1") if isinstance(args[-1], bytes) else args[-1]) in map(str, range(16)):
             # There are sixteen databases there.
             args[1:] = ["0"]
+        if args[0] == "SCAN":
+            # Where a walk stands is each server's own; whole walks are compared elsewhere.
+            args[2:] = args[2:3] + ["x"] if args[2:3] in (["COUNT"], ["x"]) else ["x"]
         if args[0] in ("PEXPIRE", "PSETEX") and len(args) > 2 and len(args[2]) < 4 and args[2] in (b"1", b"10", b"128"):
             # Over at a moment that nobody can tell.
             args[2] = "100000"
@@ -199,8 +202,8 @@ def normal(args, reply):
         return sorted((reply[:-2]).split(b"\r\n$"))
     if name == "ttl" and reply[:1] == b":":
         return b":%d" % (int(reply[1:]) // 4) if abs(int(reply[1:])) > 2 else reply
-    if (name == "scan" or (name == "command" and len(args) == 1)) and reply[:1] == b"*":
-        return b"whole walks are compared" if name == "scan" else b"there are more commands there"
+    if name == "command" and len(args) == 1 and reply[:1] == b"*":
+        return b"commands have tips there"
     if name == "memory" and reply[:1] == b":":
         return b"memory is not the same"
     if name == "slowlog" and reply[:1] == b"*":

@@ -13,6 +13,9 @@ use std::io::{self, Read, Write};
 
 /// Sent bytes are dropped from the front of a buffer of this size or more only when they are half of it.
 const COMPACT_BYTES: usize = 1 << 20;
+/// A client that has this much unread is not answered more before it has read all of it; what it sends is read
+/// meanwhile, because it may be one that sends everything first.
+const UNREAD_BYTES_HELD: usize = 1 << 20;
 /// A reply buffer larger than this is given back when it is empty.
 const KEPT_BYTES_MAX: usize = 64 << 10;
 
@@ -24,9 +27,12 @@ pub enum Socket {
 /// A connection; its number is its client's.
 pub struct Connection {
     pub socket: Socket,
-    /// The beginning of a request.
+    /// What was read and not carried out, behind `done` bytes that were.
     pending: Vec<u8>,
+    done: usize,
     parser: Parser,
+    /// There may be whole requests in `pending`: they wait until the client has read what it was answered.
+    pub is_held: bool,
     /// Taken over from the session, on their way.
     unsent: Vec<u8>,
     sent: usize,
@@ -67,6 +73,8 @@ impl Connection {
         Self {
             socket,
             pending: Vec::new(),
+            done: 0,
+            is_held: false,
             parser: Parser::default(),
             unsent: Vec::new(),
             sent: 0,
@@ -93,6 +101,7 @@ impl Connection {
             Ok(len) => len,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.has_more = false;
+                self.resume(client, server);
                 return Left::Open;
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {
@@ -110,7 +119,7 @@ impl Connection {
             return Left::Open;
         }
         if self.pending.is_empty() {
-            let used = run(client, server, &buffer[..len], shared);
+            let used = self.run(client, server, &buffer[..len], shared);
             if used < len {
                 self.pending.extend_from_slice(&buffer[used..len]);
                 self.parser.take_over(shared);
@@ -120,21 +129,74 @@ impl Connection {
             }
         } else {
             // An argument whose length is known is given its room in few steps, but never more than twice what came.
-            let missing = self.parser.missing_bytes(self.pending.len() + len).min(self.pending.len() + len);
+            let arrived = self.pending.len() - self.done;
+            let missing = self.parser.missing_bytes(arrived + len).min(arrived + len);
             self.pending.reserve(len + missing);
             self.pending.extend_from_slice(&buffer[..len]);
-            let used = run(client, server, &self.pending, &mut self.parser);
-            if used == self.pending.len() {
-                self.pending = Vec::new();
-                self.parser = Parser::default();
-            } else {
-                self.pending.drain(..used);
-            }
+            self.resume(client, server);
         }
-        if self.pending.len() > server.settings.query_bytes_max {
+        let limit = if self.is_held { server.settings.unread_bytes_max } else { server.settings.query_bytes_max };
+        if self.pending.len() - self.done > limit {
             server.close_client(client, Closing::Now);
         }
         Left::Open
+    }
+
+    /// Carries out what is whole of what was kept.
+    fn resume(&mut self, client: usize, server: &mut Server) {
+        let pending = std::mem::take(&mut self.pending);
+        let mut parser = std::mem::take(&mut self.parser);
+        let used = self.run(client, server, &pending[self.done..], &mut parser);
+        self.pending = pending;
+        self.parser = parser;
+        self.done += used;
+        if self.done == self.pending.len() {
+            self.pending = Vec::new();
+            self.parser = Parser::default();
+            self.done = 0;
+        } else if self.done * 2 >= self.pending.len() {
+            self.pending.drain(..self.done);
+            self.done = 0;
+        }
+    }
+
+    /// Carries out the requests that are whole in `bytes`; how many bytes they took. Stops where the client has been
+    /// answered more than it has read.
+    fn run(&mut self, client: usize, server: &mut Server, bytes: &[u8], parser: &mut Parser) -> usize {
+        let unsent_bytes = self.unsent_bytes();
+        self.is_held = false;
+        let mut used = 0;
+        while used < bytes.len() {
+            let session = &server.sessions[client];
+            if session.closing != Closing::No {
+                return bytes.len();
+            }
+            if session.reply.bytes.len() + unsent_bytes > UNREAD_BYTES_HELD {
+                self.is_held = true;
+                break;
+            }
+            let limits =
+                Limits { bulk_bytes_max: server.settings.bulk_bytes_max, is_authenticated: session.is_authenticated };
+            match parser.parse(&bytes[used..], limits) {
+                Parsed::Array(len) => {
+                    server.execute(client, Args::new(&bytes[used..], parser.ranges()));
+                    used += len;
+                }
+                Parsed::Line(len) => {
+                    server.execute(client, Args::new(parser.line(), parser.ranges()));
+                    used += len;
+                }
+                Parsed::Nothing(len) => used += len,
+                Parsed::Incomplete => break,
+                Parsed::Malformed(what) => {
+                    let session = &mut server.sessions[client];
+                    session.reply.error(&[b"ERR Protocol error: ", &what[..]].concat());
+                    session.close(Closing::AfterReply);
+                    return bytes.len();
+                }
+            }
+        }
+        used
     }
 
     /// Sends what the client is owed, as far as its socket takes it.
@@ -184,36 +246,4 @@ impl Connection {
         }
         Left::Open
     }
-}
-
-/// Carries out the requests that are whole in `bytes`; how many bytes they took.
-fn run(client: usize, server: &mut Server, bytes: &[u8], parser: &mut Parser) -> usize {
-    let mut used = 0;
-    while used < bytes.len() {
-        let session = &server.sessions[client];
-        if session.closing != Closing::No {
-            return bytes.len();
-        }
-        let limits =
-            Limits { bulk_bytes_max: server.settings.bulk_bytes_max, is_authenticated: session.is_authenticated };
-        match parser.parse(&bytes[used..], limits) {
-            Parsed::Array(len) => {
-                server.execute(client, Args::new(&bytes[used..], parser.ranges()));
-                used += len;
-            }
-            Parsed::Line(len) => {
-                server.execute(client, Args::new(parser.line(), parser.ranges()));
-                used += len;
-            }
-            Parsed::Nothing(len) => used += len,
-            Parsed::Incomplete => break,
-            Parsed::Malformed(what) => {
-                let session = &mut server.sessions[client];
-                session.reply.error(&[b"ERR Protocol error: ", &what[..]].concat());
-                session.close(Closing::AfterReply);
-                return bytes.len();
-            }
-        }
-    }
-    used
 }

@@ -132,6 +132,8 @@ impl Server {
 
     /// Deletes every key.
     pub fn remove_all(&mut self) -> Result<()> {
+        // Also if it ends halfway with an error.
+        self.is_unsynced = true;
         let keys: Vec<Vec<u8>> = self.watches.keys().cloned().collect();
         for key in keys {
             if self.exists(&key)? {
@@ -148,8 +150,19 @@ impl Server {
         if let Some(expiries) = &mut self.expiries {
             *expiries = Expiries::default();
         }
-        self.is_unsynced = true;
         self.stats.dirty += 1;
+        Ok(())
+    }
+
+    /// Moves a value from one key to another in one step.
+    pub fn rename(&mut self, source: &[u8], target: &[u8], value: &[u8], ttl: Ttl) -> Result<()> {
+        let is_new = self.settings.events & event::NEW != 0 && !self.exists(target)?;
+        self.store.write(&[BatchOp::Set { key: target, value, ttl }, BatchOp::Del { key: source }], false)?;
+        self.changed(source)?;
+        self.changed(target)?;
+        if is_new {
+            self.notify(event::NEW, "new", target);
+        }
         Ok(())
     }
 

@@ -16,7 +16,7 @@ pub struct Settings {
     pub bulk_bytes_max: i64,
     /// Half of a request that a client may have sent at most, bytes.
     pub query_bytes_max: usize,
-    /// What a client may leave unread and still ask for more, bytes.
+    /// What a client may ask for while it does not read what it was answered, bytes of requests.
     pub unread_bytes_max: usize,
     /// What a client may leave unread of what it listens to, bytes.
     pub unread_messages_bytes_max: usize,

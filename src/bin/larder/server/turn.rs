@@ -5,7 +5,6 @@
 use super::connection::{Connection, Left, Socket};
 use super::listener::Listeners;
 use super::request::Parser;
-use super::session::Closing;
 use super::{Server, Settings, commands};
 use larder::Store;
 use mio::event::Source;
@@ -145,13 +144,6 @@ impl Loop {
         for client in &ready {
             let Some(connection) = self.connections.get_mut(*client) else { continue };
             connection.is_queued = false;
-            if self.server.sessions[*client].reply.bytes.len() + connection.unsent_bytes()
-                > self.server.settings.unread_bytes_max
-            {
-                // It asks for more and does not read what it has asked for.
-                self.server.close_client(*client, Closing::Now);
-                continue;
-            }
             let left = connection.read(*client, &mut self.server, &mut self.buffer, &mut self.parser);
             let has_more = connection.has_more;
             match left {
@@ -197,8 +189,14 @@ impl Loop {
                 Left::Open => {
                     if is_listener && connection.unsent_bytes() > self.server.settings.unread_messages_bytes_max {
                         self.close(client);
-                    } else if connection.waits_for_room != waited {
+                        continue;
+                    }
+                    let is_to_go_on = connection.is_held && connection.unsent_bytes() == 0;
+                    if connection.waits_for_room != waited {
                         self.watch_room(client);
+                    }
+                    if is_to_go_on {
+                        self.queue(client, false);
                     }
                 }
             }

@@ -55,8 +55,7 @@ fn move_key(call: &mut Call<'_>, args: Args<'_>, replaces: bool) -> Result<bool,
     if !replaces && call.server.exists(target)? {
         return Ok(false);
     }
-    call.server.put(target, &held.value, kept(held.expires_at_ms))?;
-    call.server.remove(source)?;
+    call.server.rename(source, target, &held.value, kept(held.expires_at_ms))?;
     call.server.notify(event::GENERIC, "rename_from", source);
     call.server.notify(event::GENERIC, "rename_to", target);
     Ok(true)
