@@ -89,6 +89,12 @@ impl SegmentBooks {
         self.parts.iter().map(|part| part.live_count.load(Ordering::Relaxed) - part.expired_count(second)).sum()
     }
 
+    /// Live records whose time will be over after this second.
+    fn expiring_count(&self, second: u64) -> i64 {
+        let later = |part: &Part| part.expiring.lock().range(second + 1..).map(|(_, count)| *count).sum::<i64>();
+        self.parts.iter().filter(|part| part.has_expiring.load(Ordering::Relaxed)).map(later).sum()
+    }
+
     /// What happened since the copy belongs to what the next one will show.
     fn fold(&self) {
         let [copied, since] = &self.parts;
@@ -168,6 +174,13 @@ impl Accounts {
         let mut live_count = 0;
         self.segments.for_each(|segment| live_count += segment.books().live_count(now_ms / 1_000));
         live_count.max(0) as u64
+    }
+
+    /// How many of the live keys will expire.
+    pub fn expiring_count(&self, now_ms: u64) -> u64 {
+        let mut count = 0;
+        self.segments.for_each(|segment| count += segment.books().expiring_count(now_ms / 1_000));
+        count.max(0) as u64
     }
 
     /// Bytes of live records.

@@ -13,7 +13,7 @@
 use super::open::{Opening, Tuning};
 use super::unsettled::Unsettled;
 use super::view::View;
-use super::{KEY_BYTES_MAX, TtlState};
+use super::{Found, KEY_BYTES_MAX, TtlState};
 use crate::compaction::Sweep;
 use crate::epoch::{EpochGuard, Epochs};
 use crate::error::{Error, Result, Status};
@@ -233,6 +233,25 @@ impl Inner {
         Ok(found.map(read))
     }
 
+    pub(crate) fn find_with<R>(
+        &self,
+        guard: &EpochGuard<'_>,
+        key: &[u8],
+        read: impl FnOnce(Found<'_>) -> R,
+    ) -> Result<Option<R>> {
+        Self::check_key(key)?;
+        let version = self.live(guard, key, self.hasher.hash(key), self.verifies_copies())?;
+        guard.count_get(version.is_some());
+        Ok(version.map(|version| {
+            let head = &version.located.record.head;
+            read(Found {
+                value: version.located.record.value(),
+                version: head.seqno,
+                expires_at_ms: head.expires_at_ms,
+            })
+        }))
+    }
+
     pub(crate) fn exists(&self, guard: &EpochGuard<'_>, key: &[u8]) -> Result<bool> {
         Self::check_key(key)?;
         let version = self.live(guard, key, self.hasher.hash(key), false)?;
@@ -341,6 +360,25 @@ impl Inner {
             }
         }
         next
+    }
+
+    pub(crate) fn scan_page(
+        &self,
+        guard: &EpochGuard<'_>,
+        from: u64,
+        keys: &mut Vec<(u64, Box<[u8]>)>,
+    ) -> Result<Option<u64>> {
+        let (mut found, mut damage) = (VecDeque::new(), VecDeque::new());
+        let next = self.collect_keys(guard, from, b"", &mut found, &mut damage);
+        if let Some(error) = damage.pop_front() {
+            return Err(error);
+        }
+        keys.extend(found.into_iter().map(|key| (self.hasher.hash(&key), key)).filter(|(hash, _)| *hash >= from));
+        Ok(next)
+    }
+
+    pub(crate) fn expiring_len(&self) -> u64 {
+        self.log.accounts().expiring_count(self.clock.now_ms())
     }
 
     pub(crate) fn len(&self) -> u64 {

@@ -47,6 +47,9 @@ pub enum Ttl {
     Keep,
     /// This many milliseconds from the call on; at least 1.
     Millis(u64),
+    /// Until this moment of [`Store::now_ms`]'s clock, Unix milliseconds. A moment that has passed makes a key that
+    /// has expired already.
+    Until(u64),
 }
 
 /// When a set is carried out.
@@ -96,6 +99,17 @@ pub enum TtlState {
     Forever,
     /// The key lives this many milliseconds more.
     Millis(u64),
+}
+
+/// A live key's present version, for as long as [`Store::find_with`] hands it out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Found<'a> {
+    /// The value, checked.
+    pub value: &'a [u8],
+    /// The record's sequence number.
+    pub version: u64,
+    /// Unix milliseconds, 0 without expiry.
+    pub expires_at_ms: u64,
 }
 
 /// One operation of a batch.
@@ -208,6 +222,12 @@ impl Store {
         store.get_with(store.guard(), key, read)
     }
 
+    /// As [`Store::get_with`], with what else is known of the key.
+    pub fn find_with<R>(&self, key: &[u8], read: impl FnOnce(Found<'_>) -> R) -> Result<Option<R>> {
+        let store = self.shared.enter()?;
+        store.find_with(store.guard(), key, read)
+    }
+
     /// Looks all keys up, overlapping their cache misses, and hands the answers to `answer` in
     /// order (position, outcome) until it returns false.
     pub fn get_many_with(
@@ -249,6 +269,18 @@ impl Store {
         store.expire(store.guard(), key, ttl_ms)
     }
 
+    /// As [`Store::expire`], with the moment instead of the time until it: Unix milliseconds of [`Store::now_ms`]'s
+    /// clock. A moment that has passed expires the key at once.
+    pub fn expire_until(&self, key: &[u8], expires_at_ms: u64) -> Result<bool> {
+        let store = self.shared.enter()?;
+        store.expire_with(store.guard(), key, Ttl::Until(expires_at_ms))
+    }
+
+    /// The clock by which keys expire: Unix milliseconds that never run backwards, over restarts too.
+    pub fn now_ms(&self) -> Result<u64> {
+        Ok(self.shared.enter()?.clock.now_ms())
+    }
+
     /// Applies all operations or none, to crashes and to concurrent readers; where a key is named
     /// twice, the last wins. Durable on return in mode `always` or if `sync` is set.
     pub fn write(&self, ops: &[BatchOp<'_>], sync: bool) -> Result<()> {
@@ -260,6 +292,11 @@ impl Store {
     #[allow(clippy::len_without_is_empty)]
     pub fn len(&self) -> Result<u64> {
         Ok(self.shared.enter()?.len())
+    }
+
+    /// How many of the keys that [`Store::len`] counts will expire.
+    pub fn expiring_len(&self) -> Result<u64> {
+        Ok(self.shared.enter()?.expiring_len())
     }
 
     /// Makes everything durable that was written before the call. Without effect, and no error, on a
@@ -295,6 +332,15 @@ impl Store {
         Inner::check_key(prefix)?;
         self.shared.enter()?;
         Ok(Cursor::new(Arc::clone(&self.shared), prefix))
+    }
+
+    /// One step of a walk that keeps no state: appends the keys of one page of the index whose hash is `from` or
+    /// more, each with its hash, in no order, and returns the hash to go on from; `None` at the end. A walk begins
+    /// with 0. It may be gone on with at any hash, and a key that is live throughout is among those of exactly one
+    /// step. Some of the keys may not be live any more.
+    pub fn scan_page(&self, from: u64, keys: &mut Vec<(u64, Box<[u8]>)>) -> Result<Option<u64>> {
+        let store = self.shared.enter()?;
+        store.scan_page(store.guard(), from, keys)
     }
 
     /// After a contained panic: every later write is `ReadOnly`.

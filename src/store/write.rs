@@ -52,6 +52,12 @@ impl Inner {
         match ttl {
             Ttl::Forever => Ok(0),
             Ttl::Keep => Ok(present),
+            // 0 would be no expiry at all, and 1 is as long ago.
+            Ttl::Until(expires_at_ms) if i64::try_from(expires_at_ms).is_ok() => Ok(expires_at_ms.max(1)),
+            Ttl::Until(expires_at_ms) => Err(Error::new(
+                Status::InvalidArgument,
+                format!("an expiry at {expires_at_ms} ms leaves the range of time"),
+            )),
             Ttl::Millis(ttl_ms) => {
                 let expires_at_ms = self.clock.now_ms().checked_add(ttl_ms);
                 expires_at_ms.filter(|at| i64::try_from(*at).is_ok()).ok_or_else(|| {
@@ -287,6 +293,10 @@ impl Inner {
     }
 
     pub(crate) fn expire(&self, guard: &EpochGuard<'_>, key: &[u8], ttl_ms: Option<u64>) -> Result<bool> {
+        self.expire_with(guard, key, ttl_ms.map_or(Ttl::Forever, Ttl::Millis))
+    }
+
+    pub(crate) fn expire_with(&self, guard: &EpochGuard<'_>, key: &[u8], ttl: Ttl) -> Result<bool> {
         Self::check_key(key)?;
         self.log.check_writable()?;
         let hash = self.hasher.hash(key);
@@ -299,8 +309,8 @@ impl Inner {
         };
         // The value is written once more: it must not carry damage into a record with a new checksum.
         version.located.verify()?;
-        let expires_at_ms = self.expires_at_ms(ttl_ms.map_or(Ttl::Forever, Ttl::Millis), 0)?;
-        if ttl_ms == Some(0) {
+        let expires_at_ms = self.expires_at_ms(ttl, version.located.record.head.expires_at_ms)?;
+        if ttl == Ttl::Millis(0) {
             // Over at once is over for ever, wherever the system's clock stands after a restart (R3).
             self.clock.note(&self.log, expires_at_ms);
         }

@@ -238,3 +238,67 @@ fn space_is_reclaimed_without_a_call_when_everything_is_overwritten_or_deleted()
     .unwrap();
     assert_eq!(store.len().unwrap(), 0);
 }
+
+#[test]
+fn a_key_expires_at_the_moment_that_was_given_in_every_sync_mode() {
+    for sync in [SyncMode::Always, SyncMode::None] {
+        let scratch = Scratch::new();
+        let store = Store::open(scratch.path(), &options(sync)).unwrap();
+        let moment = store.now_ms().unwrap() + 60_000;
+        let until = SetOptions { ttl: Ttl::Until(moment), condition: Condition::Always, sync: false };
+        store.set_with(b"a", b"1", &until).unwrap();
+        store.set(b"b", b"2").unwrap();
+        assert_eq!(
+            store.find_with(b"a", |found| (found.value.to_vec(), found.expires_at_ms)).unwrap(),
+            Some((vec![b'1'], moment))
+        );
+        assert_eq!(store.find_with(b"b", |found| found.expires_at_ms).unwrap(), Some(0));
+        assert_eq!(store.find_with(b"c", |_| ()).unwrap(), None);
+        assert_eq!(store.expiring_len().unwrap(), 1);
+        assert!(store.expire_until(b"b", moment + 1).unwrap());
+        assert!(!store.expire_until(b"c", moment).unwrap());
+        assert_eq!(store.expiring_len().unwrap(), 2);
+        drop(store);
+        let store = Store::open(scratch.path(), &options(sync)).unwrap();
+        assert_eq!(store.find_with(b"b", |found| found.expires_at_ms).unwrap(), Some(moment + 1));
+        assert!(store.expire(b"b", None).unwrap());
+        assert_eq!(store.find_with(b"b", |found| found.expires_at_ms).unwrap(), Some(0));
+        assert!(store.expire_until(b"a", moment - 120_000).unwrap());
+        assert_eq!(store.get(b"a").unwrap(), None);
+        assert_eq!(store.ttl(b"a").unwrap(), TtlState::Expired);
+        let error = store.expire_until(b"b", u64::MAX).unwrap_err();
+        assert_eq!(error.status(), Status::InvalidArgument);
+        assert_eq!(store.get(b"b").unwrap(), Some(vec![b'2']));
+    }
+}
+
+#[test]
+fn a_walk_without_state_shows_every_key_that_stays_once_while_others_come_and_go() {
+    let scratch = Scratch::new();
+    let store = Store::open(scratch.path(), &options(SyncMode::None)).unwrap();
+    let kept = 20_000;
+    for n in 0..kept {
+        store.set(&key(n), b"kept").unwrap();
+    }
+    let (mut from, mut seen, mut page, mut other) = (Some(0), Vec::new(), Vec::new(), kept);
+    while let Some(hash) = from {
+        page.clear();
+        from = store.scan_page(hash, &mut page).unwrap();
+        assert!(page.iter().all(|(found, _)| *found >= hash && from.is_none_or(|next| *found < next)));
+        // From the middle of the page on, the same keys come again, and no others.
+        if let Some(middle) = page.get(page.len() / 2).map(|(hash, _)| *hash) {
+            let mut again = Vec::new();
+            assert_eq!(store.scan_page(middle, &mut again).unwrap(), from);
+            let wanted = page.iter().filter(|(hash, _)| *hash >= middle).count();
+            assert_eq!(again.len(), wanted);
+        }
+        seen.extend(page.drain(..).map(|(_, key)| key.into_vec()));
+        for _ in 0..1_000 {
+            store.set(&key(other), b"other").unwrap();
+            other += 1;
+        }
+    }
+    seen.retain(|found| *found < key(kept));
+    seen.sort();
+    assert_eq!(seen, (0..kept).map(key).collect::<Vec<_>>());
+}

@@ -540,6 +540,7 @@ impl World {
             Ttl::Keep => 0,
             // If the clock is not known exactly, what was stored will tell.
             Ttl::Millis(ttl_ms) => now.low + ttl_ms,
+            Ttl::Until(expires_at_ms) => expires_at_ms,
         };
         let slack_ms = if matches!(ttl, Ttl::Millis(_)) { now.high - now.low } else { 0 };
         state.insert(key, Entry { slack_ms, ..Entry::new(value, expires_at_ms) });
@@ -688,6 +689,7 @@ impl World {
                             present.map_or((0, 0), |entry| (entry.expires_at_ms, entry.slack_ms))
                         }
                         Ttl::Millis(ttl_ms) => (now.low + ttl_ms, now.high - now.low),
+                        Ttl::Until(expires_at_ms) => (expires_at_ms, 0),
                     };
                     state.insert(item.key, Entry { value, expires_at_ms, slack_ms });
                 }

@@ -172,6 +172,7 @@ fn random_bytes_never_do_more_than_be_refused() {
                     BatchOp::Set { key, value, ttl: Ttl::Forever } => op(1, key, value, 0),
                     BatchOp::Set { key, value, ttl: Ttl::Keep } => op(1, key, value, -1),
                     BatchOp::Set { key, value, ttl: Ttl::Millis(ms) } => op(1, key, value, ms as i64),
+                    BatchOp::Set { ttl: Ttl::Until(_), .. } => unreachable!("the packed form has no moments"),
                     BatchOp::Del { key } => op(2, key, b"", 0),
                 })
                 .collect();
