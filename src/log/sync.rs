@@ -85,7 +85,7 @@ impl Log {
             return Ok(());
         }
         self.syncs.fetch_add(1, Ordering::Relaxed);
-        segment.sync_through(end).inspect_err(|error| {
+        segment.sync_through(end, &self.failure).inspect_err(|error| {
             if rules::holds(Rule::FailureKept) {
                 self.fail(error);
             }
