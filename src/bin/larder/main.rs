@@ -8,14 +8,26 @@
 // Files, clocks and sockets of the program are its own; `storage` is for what is stored.
 #![allow(clippy::disallowed_methods)]
 
+mod backup;
 mod bytes;
+mod compact;
+mod copy;
+mod del;
+mod duration;
 mod failure;
 mod get;
 mod output;
 mod place;
 mod progress;
+mod restore;
+mod salvage;
+mod scan;
 mod serve;
 mod server;
+mod set;
+mod stats;
+mod ttl;
+mod verify;
 
 use clap::{Parser, Subcommand};
 use failure::{EXIT_CODES, Outcome};
@@ -33,6 +45,16 @@ struct CommandLine {
 #[derive(Subcommand)]
 enum Command {
     Get(On<get::Get>),
+    Set(On<set::Set>),
+    Del(On<del::Del>),
+    Scan(On<scan::Scan>),
+    Ttl(On<ttl::Ttl>),
+    Stats(On<stats::Stats>),
+    Verify(On<verify::Verify>),
+    Salvage(salvage::Salvage),
+    Compact(On<compact::Compact>),
+    Backup(backup::Backup),
+    Restore(restore::Restore),
     Serve(serve::Serve),
 }
 
@@ -40,6 +62,16 @@ impl Command {
     fn run(self) -> Outcome {
         match self {
             Command::Get(get) => get.run(),
+            Command::Set(set) => set.run(),
+            Command::Del(del) => del.run(),
+            Command::Scan(scan) => scan.run(),
+            Command::Ttl(ttl) => ttl.run(),
+            Command::Stats(stats) => stats.run(),
+            Command::Verify(verify) => verify.run(),
+            Command::Salvage(salvage) => salvage.run(),
+            Command::Compact(compact) => compact.run(),
+            Command::Backup(backup) => backup.run(),
+            Command::Restore(restore) => restore.run(),
             Command::Serve(serve) => serve.run(),
         }
     }
