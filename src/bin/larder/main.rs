@@ -9,13 +9,16 @@
 #![allow(clippy::disallowed_methods)]
 
 mod backup;
+mod bench;
 mod bytes;
 mod compact;
+mod completions;
 mod copy;
 mod del;
 mod duration;
 mod failure;
 mod get;
+mod man;
 mod output;
 mod place;
 mod progress;
@@ -25,11 +28,13 @@ mod scan;
 mod serve;
 mod server;
 mod set;
+mod shell;
 mod stats;
 mod ttl;
 mod verify;
+mod words;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use failure::{EXIT_CODES, Outcome};
 use place::On;
 use std::process::ExitCode;
@@ -55,7 +60,11 @@ enum Command {
     Compact(On<compact::Compact>),
     Backup(backup::Backup),
     Restore(restore::Restore),
+    Shell(shell::Shell),
     Serve(serve::Serve),
+    Bench(bench::Bench),
+    Completions(completions::Completions),
+    Man(man::Manual),
 }
 
 impl Command {
@@ -72,7 +81,11 @@ impl Command {
             Command::Compact(compact) => compact.run(),
             Command::Backup(backup) => backup.run(),
             Command::Restore(restore) => restore.run(),
+            Command::Shell(shell) => shell.run(),
             Command::Serve(serve) => serve.run(),
+            Command::Bench(bench) => bench.run(),
+            Command::Completions(completions) => completions.run(CommandLine::command()),
+            Command::Man(manual) => manual.run(CommandLine::command()),
         }
     }
 }
@@ -86,5 +99,37 @@ fn main() -> ExitCode {
             }
             failure.exit.into()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_made() {
+        CommandLine::command().debug_assert();
+    }
+
+    /// Of every command's help the examples: what stands there is a command line that is taken.
+    #[test]
+    fn every_example_of_the_help_is_a_command_line() {
+        let mut example_count = 0;
+        for command in CommandLine::command().get_subcommands() {
+            let help = command.get_after_long_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.starts_with("Examples:\n"), "{}: no examples", command.get_name());
+            for line in help.lines().filter(|line| line.contains("larder ")) {
+                for example in line.split(['|', '&']).filter(|part| part.trim_start().starts_with("larder ")) {
+                    // What stands behind several blanks explains it; a file that is redirected is none of its business.
+                    let typed = example.trim().split("  ").next().unwrap_or_default();
+                    let typed = typed.split(['<', '>']).next().unwrap_or_default();
+                    let words = words::words(typed.as_bytes()).unwrap();
+                    let parsed = CommandLine::try_parse_from(words);
+                    assert!(parsed.is_ok(), "{example}: {}", parsed.err().unwrap());
+                    example_count += 1;
+                }
+            }
+        }
+        assert!(example_count > 25, "{example_count}");
     }
 }
