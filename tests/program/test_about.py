@@ -19,7 +19,7 @@ class About(ProgramTest):
         for code in range(7):
             self.assertRegex(text, rf"(?m)^  {code}  \w")
         for command in self.commands():
-            self.assertRegex(text, rf"(?m)^  {command} +[A-Z]\w+ \w+")
+            self.assertRegex(text, rf"(?m)^  {command} +[A-Z]\S+ \S+")
             long = self.run_program(command, "--help")
             self.assertEqual((long.code, long.err), (DONE, b""))
             self.assertIn(f"\nExamples:\n  larder {command}", long.text)
@@ -66,12 +66,14 @@ printf '%s\\n' "${{COMPREPLY[@]}}" """
 
     @skip_without("fish")
     def test_completions_for_fish_are_a_script_of_it(self):
-        script = self.run_program("completions", "fish")
-        done = subprocess.run(["fish", "--no-execute", "/dev/stdin"], input=script.out, capture_output=True, check=False)
+        path = self.path("larder.fish")
+        with open(path, "wb") as file:
+            file.write(self.run_program("completions", "fish").out)
+        done = subprocess.run(["fish", "--no-execute", path], capture_output=True, check=False)
         self.assertEqual((done.returncode, done.stderr), (0, b""))
-        offered = f"source /dev/stdin; complete -C 'larder sal'"
-        done = subprocess.run(["fish", "--no-config", "-c", offered], input=script.out, capture_output=True, env=self.environment(), check=False)
-        self.assertTrue(done.stdout.startswith(b"salvage"), done)
+        offered = ["fish", "--no-config", "-c", f"source {path}; complete -C 'larder sal'"]
+        done = subprocess.run(offered, capture_output=True, env=self.environment(), check=False)
+        self.assertTrue(done.stdout.startswith(b"salvage\t"), done)
 
     @skip_without("man", "groff")
     def test_the_manual_page_renders_without_a_warning_and_has_every_command(self):

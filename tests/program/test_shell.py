@@ -35,15 +35,21 @@ class Terminal:
         before, self.seen = self.seen.split(wanted, 1)
         return before
 
-    def type(self, keys):
+    def ask(self, keys, wanted=b""):
+        """Types at the prompt, and waits for what comes of it."""
+        self.wait_for(b"larder> ")
         os.write(self.ours, keys)
+        if wanted:
+            self.wait_for(wanted)
 
     def end(self):
-        try:
-            return self.process.wait(20)
-        finally:
-            self.process.kill()
-            os.close(self.ours)
+        """The exit code."""
+        return self.process.wait(20)
+
+    def close(self):
+        self.process.kill()
+        self.process.wait()
+        os.close(self.ours)
 
 
 class ThroughAPipe(ProgramTest):
@@ -112,25 +118,24 @@ class ThroughAPipe(ProgramTest):
 
 class OnATerminal(ProgramTest):
     def terminal(self, *arguments, **environment):
-        return Terminal(["shell", "--dir", self.store, *arguments], self.scratch, self.environment(**environment))
+        return self.on_terminal("shell", "--dir", self.store, *arguments, **environment)
+
+    def on_terminal(self, *arguments, **environment):
+        terminal = Terminal(arguments, self.scratch, self.environment(**environment))
+        self.addCleanup(terminal.close)
+        return terminal
 
     def test_a_session_with_editing_and_history(self):
         terminal = self.terminal("--create")
-        terminal.wait_for(b"larder> ")
         # What is typed too much is taken back before it is sent.
-        terminal.type(b"set jam quincee\x7f\r")
-        terminal.wait_for(b"stored as version 1")
-        terminal.type(b"get jam\r")
-        terminal.wait_for(b"\nquince\r\n")
+        terminal.ask(b"set jam quincee\x7f\r", b"stored as version 1")
+        terminal.ask(b"get jam\r", b"\nquince\r\n")
         # The line before, again: arrow up.
-        terminal.type(b"\x1b[A\r")
-        terminal.wait_for(b"\nquince\r\n")
+        terminal.ask(b"\x1b[A\r", b"\nquince\r\n")
         # An interrupted line is not carried out, and does not end the shell.
-        terminal.type(b"del jam\x03")
-        terminal.wait_for(b"larder> ")
-        terminal.type(b"get nope\r")
-        terminal.wait_for(b"no key nope")
-        terminal.type(b"\x04")
+        terminal.ask(b"del jam\x03", b"del jam")
+        terminal.ask(b"get nope\r", b"no key nope")
+        terminal.ask(b"\x04")
         self.assertEqual(terminal.end(), DONE)
         self.assertEqual(self.contents(), {b"jam": b"quince"})
         history = self.path(".local/state/larder/history")
@@ -139,25 +144,23 @@ class OnATerminal(ProgramTest):
         self.assertEqual(stat.S_IMODE(os.stat(history).st_mode) & 0o077, 0, "values are nobody else's business")
         # The next session has it.
         terminal = self.terminal()
-        terminal.wait_for(b"larder> ")
-        terminal.type(b"\x1b[A\x1b[A\r")
-        terminal.wait_for(b"\nquince\r\n")
-        terminal.type(b"exit\r")
+        terminal.ask(b"\x1b[A\x1b[A\r", b"\nquince\r\n")
+        terminal.ask(b"exit\r")
         self.assertEqual(terminal.end(), DONE)
 
     def test_a_history_of_one_s_own_or_none(self):
         self.larder("set", "a", "b")
         for history in ("", self.path("mine")):
             terminal = self.terminal(LARDER_HISTORY=history)
-            terminal.wait_for(b"larder> ")
-            terminal.type(b"get a\rexit\r")
+            terminal.ask(b"get a\r", b"\nb\r\n")
+            terminal.ask(b"exit\r")
             self.assertEqual(terminal.end(), DONE)
         self.assertTrue(os.path.exists(self.path("mine")))
         self.assertFalse(os.path.exists(self.path(".local")))
 
     def test_progress_is_for_terminals_and_gone_at_the_end(self):
         self.fill(20_000)
-        terminal = Terminal(["backup", "--dir", self.store, self.path("backup")], self.scratch, self.environment())
+        terminal = self.on_terminal("backup", "--dir", self.store, self.path("backup"))
         before = terminal.wait_for(b"20,000 keys")
         self.assertEqual(terminal.end(), DONE)
         self.assertIn(b"\x1b[", before, "a bar moves")

@@ -27,7 +27,7 @@ class Upkeep(ProgramTest):
 
     def test_verify_names_file_and_offset_of_a_flipped_bit(self):
         self.fill(1000)
-        self.assertEqual(self.larder("verify").text, "no damage: 1,000 keys in 1 segment\n")
+        self.assertRegex(self.larder("verify").text, r"\Ano damage: 1,000 keys in \d segments?\n\Z")
         report = self.larder("verify", "--json").object
         self.assertEqual((report["opens"], report["damaged_places"], report["keys"]), (True, 0, 1000))
         name, offset = self.flip(b"value:500")

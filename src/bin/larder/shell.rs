@@ -9,7 +9,8 @@ use crate::failure::{Exit, Failure, Outcome};
 use crate::output::Output;
 use crate::place::{self, Access, Format, Operation, Place};
 use crate::{compact, del, get, scan, set, stats, ttl, verify, words};
-use clap::{Args, Parser};
+use clap::builder::OsStringValueParser;
+use clap::{Args, Command, CommandFactory, FromArgMatches, Parser};
 use larder::Store;
 use rustyline::error::ReadlineError;
 use rustyline::history::FileHistory;
@@ -42,8 +43,8 @@ pub struct Shell {
     #[arg(long, conflicts_with = "create")]
     read_only: bool,
     /// Keep the history of lines here; an empty name keeps none.
-    #[arg(long, value_name = "FILE", env = "LARDER_HISTORY", hide_env_values = true)]
-    history: Option<PathBuf>,
+    #[arg(long, value_name = "FILE", env = "LARDER_HISTORY", hide_env_values = true, value_parser = OsStringValueParser::new())]
+    history: Option<OsString>,
     #[command(flatten)]
     format: Format,
     #[command(flatten)]
@@ -95,6 +96,7 @@ impl Shell {
         let failure = |error: ReadlineError| Failure::new(Exit::Io, format!("the terminal: {error}"));
         let config = Config::builder().auto_add_history(true).build();
         let mut editor: Editor<(), FileHistory> = Editor::with_config(config).map_err(failure)?;
+        let mut command = Line::command();
         let history = self.history_path();
         if let Some(path) = &history {
             // The first time there is none.
@@ -107,7 +109,7 @@ impl Shell {
         loop {
             match editor.readline("larder> ") {
                 Ok(line) => {
-                    if let Next::End = carry_out(line.as_bytes(), store, output)? {
+                    if let Next::End = carry_out(&mut command, line.as_bytes(), store, output)? {
                         break;
                     }
                 }
@@ -128,7 +130,7 @@ impl Shell {
     /// Where programs keep what they remember (the XDG base directories).
     fn history_path(&self) -> Option<PathBuf> {
         if let Some(path) = &self.history {
-            return (!path.as_os_str().is_empty()).then(|| path.clone());
+            return (!path.is_empty()).then(|| PathBuf::from(path));
         }
         let named = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
         let state = named("XDG_STATE_HOME").or_else(|| named("HOME").map(|home| home.join(".local/state")))?;
@@ -138,6 +140,8 @@ impl Shell {
 
 /// From a pipe or a file.
 fn obey(store: &Store, output: &mut Output) -> Outcome {
+    // Made once: making it takes longer than most commands.
+    let mut command = Line::command();
     let mut first_failure = Exit::Done;
     let mut input = io::stdin().lock();
     let mut line = Vec::new();
@@ -148,7 +152,7 @@ fn obey(store: &Store, output: &mut Output) -> Outcome {
             Ok(_) => {}
             Err(error) => return Err(Failure::io("standard input", &error)),
         }
-        match carry_out(&line, store, output)? {
+        match carry_out(&mut command, &line, store, output)? {
             Next::Line(exit) if first_failure == Exit::Done => first_failure = exit,
             Next::Line(_) => {}
             Next::End => return Ok(first_failure),
@@ -157,8 +161,8 @@ fn obey(store: &Store, output: &mut Output) -> Outcome {
 }
 
 /// A failure of the line is told here; one that is returned ends the shell: nobody reads what it prints any more.
-fn carry_out(line: &[u8], store: &Store, output: &mut Output) -> Result<Next, Failure> {
-    let outcome = match parse(line, output) {
+fn carry_out(command: &mut Command, line: &[u8], store: &Store, output: &mut Output) -> Result<Next, Failure> {
+    let outcome = match parse(command, line, output) {
         Ok(None) => return Ok(Next::Line(Exit::Done)),
         Ok(Some(Line::Exit)) => return Ok(Next::End),
         Ok(Some(line)) => line.carry_out(store, output),
@@ -176,12 +180,12 @@ fn carry_out(line: &[u8], store: &Store, output: &mut Output) -> Result<Next, Fa
 }
 
 /// `None` for an empty line, and for help, which is printed here.
-fn parse(line: &[u8], output: &mut Output) -> Result<Option<Line>, Failure> {
+fn parse(command: &mut Command, line: &[u8], output: &mut Output) -> Result<Option<Line>, Failure> {
     let words: Vec<OsString> = words::words(line).map_err(Failure::usage)?;
     if words.is_empty() {
         return Ok(None);
     }
-    match Line::try_parse_from(words) {
+    match command.try_get_matches_from_mut(words).and_then(|mut matches| Line::from_arg_matches_mut(&mut matches)) {
         Ok(Line::Set(set)) if !set.has_value() => Err(Failure::usage("set KEY VALUE: the value is missing")),
         Ok(line) => Ok(Some(line)),
         Err(error) if error.exit_code() == 0 => {
@@ -227,7 +231,6 @@ fn make_private_dir(path: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_commands_of_the_shell_are_well_made() {
