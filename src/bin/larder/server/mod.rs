@@ -17,7 +17,7 @@ mod connection;
 mod crc64;
 mod execute;
 mod expiries;
-mod glob;
+pub mod glob;
 mod keyspace;
 mod listener;
 mod numbers;
