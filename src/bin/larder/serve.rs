@@ -2,6 +2,7 @@
 //!
 //! Not here: serving (`server`). This opens the store and the sockets, and refuses what would be unsafe.
 
+use crate::failure::{Exit, Failure, Outcome};
 use crate::server::{self, Listeners, Settings};
 use clap::Args;
 use larder::{Options, Store, SyncMode};
@@ -21,7 +22,7 @@ const DESCRIPTORS_SPARE: u64 = 256;
 #[derive(Args)]
 pub struct Serve {
     /// The store's directory; made if it is not there.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, short = 'd', value_name = "DIR", env = "LARDER_DIR", hide_env_values = true)]
     dir: PathBuf,
     /// Listen at this path; only its owner can connect.
     #[arg(long, value_name = "PATH")]
@@ -56,19 +57,20 @@ pub struct Serve {
 }
 
 impl Serve {
-    pub fn run(self) -> Result<(), String> {
+    pub fn run(self) -> Outcome {
+        let io = |sentence| Failure::new(Exit::Io, sentence);
         let password = self.password()?;
-        self.check_listeners(password.is_some())?;
-        let (options, is_always, sync_interval) = self.store_options()?;
+        self.check_listeners(password.is_some()).map_err(Failure::usage)?;
+        let (options, is_always, sync_interval) = self.store_options().map_err(Failure::usage)?;
         // Before any thread is there: the mode of new files is the process's.
-        let listeners = self.listen()?;
+        let listeners = self.listen().map_err(io)?;
         raise_descriptor_limit(self.maxclients);
-        let (signals, wake) = UnixStream::pair().map_err(|error| format!("a pair of sockets: {error}"))?;
+        let (signals, wake) = UnixStream::pair().map_err(|error| Failure::io("a pair of sockets", &error))?;
         for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
-            let wake = wake.try_clone().map_err(|error| format!("signals: {error}"))?;
-            signal_hook::low_level::pipe::register(signal, wake).map_err(|error| format!("signals: {error}"))?;
+            let wake = wake.try_clone().map_err(|error| Failure::io("signals", &error))?;
+            signal_hook::low_level::pipe::register(signal, wake).map_err(|error| Failure::io("signals", &error))?;
         }
-        let store = Store::open(&self.dir, &options).map_err(|error| format!("{}: {error}", self.dir.display()))?;
+        let store = Store::open(&self.dir, &options).map_err(|error| Failure::from(error).about(self.dir.display()))?;
         let settings = Settings {
             is_always,
             sync_interval,
@@ -89,20 +91,21 @@ impl Serve {
         if let Some((_, path)) = &listeners.unix {
             println!("serving {} on {}", self.dir.display(), path.display());
         }
-        server::serve(Arc::new(store), settings, &self.notify_keyspace_events, listeners, signals)
+        server::serve(Arc::new(store), settings, &self.notify_keyspace_events, listeners, signals).map_err(io)?;
+        Ok(Exit::Done)
     }
 
-    fn password(&self) -> Result<Option<Vec<u8>>, String> {
+    fn password(&self) -> Result<Option<Vec<u8>>, Failure> {
         let password = match (&self.requirepass, &self.requirepass_file) {
             (Some(password), _) => password.clone().into_bytes(),
             (None, Some(path)) => {
-                let text = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
+                let text = std::fs::read(path).map_err(|error| Failure::io(path.display(), &error))?;
                 text.split(|b| *b == b'\n').next().unwrap_or_default().to_vec()
             }
             (None, None) => return Ok(None),
         };
         if password.is_empty() {
-            return Err("the password is empty".into());
+            return Err(Failure::usage("the password is empty"));
         }
         Ok(Some(password))
     }

@@ -10,7 +10,7 @@ const VERSION: u16 = 10;
 const FOOTER_LEN: usize = 10;
 
 /// The newest format whose values are known here. Strings are the same in all of them.
-const VERSION_MAX: u16 = 12;
+pub const VERSION_MAX: u16 = 12;
 
 /// Why a payload has no string in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,4 +43,62 @@ pub fn decode(payload: &[u8], bytes_max: u64, version_max: u16) -> Result<Vec<u8
     let mut input = Input::unsummed(body);
     let value = string::read_string(&mut input, bytes_max).ok().flatten();
     value.ok_or(Refusal::Malformed)
+}
+
+/// The payload without its footer, if version and checksum are right.
+fn checked(payload: &[u8], version_max: u16) -> Option<&[u8]> {
+    let (body, footer) = payload.split_last_chunk::<FOOTER_LEN>()?;
+    let (version, checksum) = footer.split_first_chunk::<2>()?;
+    let is_right = u16::from_le_bytes(*version) <= version_max
+        && u64::from_le_bytes(checksum.try_into().ok()?) == crc64(&payload[..body.len() + 2]);
+    is_right.then_some(body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decoded(payload: &[u8]) -> Result<Vec<u8>, Refusal> {
+        decode(payload, 100_000, VERSION)
+    }
+
+    #[test]
+    fn what_is_encoded_is_decoded() {
+        for value in [&b""[..], b"a", b"0", b"-128", b"127", b"128", b"-40000", b"2147483647", b"2147483648", b"007"] {
+            assert_eq!(decoded(&encode(value)).unwrap(), value);
+        }
+        let long = vec![7; 70_000];
+        assert_eq!(decoded(&encode(&long)).unwrap(), long);
+        assert_eq!(decode(&encode(&long), 69_999, VERSION), Err(Refusal::Malformed));
+    }
+
+    #[test]
+    fn no_cut_or_changed_payload_is_taken() {
+        let payload = encode(b"a value");
+        for len in 0..payload.len() {
+            assert_eq!(decoded(&payload[..len]), Err(Refusal::Footer));
+        }
+        for i in 0..payload.len() {
+            let mut changed = payload.clone();
+            changed[i] ^= 4;
+            assert_eq!(decoded(&changed), Err(Refusal::Footer), "byte {i}");
+        }
+    }
+
+    #[test]
+    fn other_types_and_newer_versions_are_told_apart() {
+        let with = |kind: u8, version: u16| {
+            let mut payload = encode(b"a value");
+            payload[0] = kind;
+            let at = payload.len() - FOOTER_LEN;
+            payload[at..at + 2].copy_from_slice(&version.to_le_bytes());
+            let checksum = crc64(&payload[..at + 2]);
+            payload[at + 2..].copy_from_slice(&checksum.to_le_bytes());
+            payload
+        };
+        assert_eq!(decoded(&with(kind::STRING, 9)).unwrap(), b"a value");
+        assert_eq!(decoded(&with(kind::STRING, 11)), Err(Refusal::Footer));
+        assert_eq!(decode(&with(kind::STRING, 11), 100, VERSION_MAX).unwrap(), b"a value");
+        assert_eq!(decoded(&with(kind::LIST_QUICKLIST_2, 10)), Err(Refusal::OtherType));
+    }
 }

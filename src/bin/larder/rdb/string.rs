@@ -150,7 +150,9 @@ mod tests {
     fn what_is_written_is_read() {
         let lens = [0, 1, 63, 64, 16_383, 16_384, 70_000];
         let mut texts: Vec<Vec<u8>> = lens.iter().map(|len| vec![b'x'; *len]).collect();
-        for number in ["0", "-1", "-128", "-129", "127", "128", "32767", "32768", "2147483647", "2147483648", "007", "-0"] {
+        for number in
+            ["0", "-1", "-128", "-129", "127", "128", "32767", "32768", "2147483647", "2147483648", "007", "-0"]
+        {
             texts.push(number.into());
         }
         for text in texts {
@@ -180,7 +182,11 @@ mod tests {
 
     #[test]
     fn a_length_without_its_bytes_is_a_flaw_and_takes_no_memory() {
-        for head in [&b"\x81\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF"[..], b"\x81\x00\x00\x7F\x00\x00\x00\x00\x00", b"\xC3\x81\0\0\0\xFF\0\0\0\0\x81\0\0\0\xFF\0\0\0\0"] {
+        for head in [
+            &b"\x81\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF"[..],
+            b"\x81\x00\x00\x7F\x00\x00\x00\x00\x00",
+            b"\xC3\x81\0\0\0\xFF\0\0\0\0\x81\0\0\0\xFF\0\0\0\0",
+        ] {
             let flaw = read_string(&mut Input::new(head), u64::MAX).unwrap_err();
             assert!(flaw.what.contains("ends in the middle"), "{flaw}");
             assert_eq!(flaw.offset, head.len() as u64);
