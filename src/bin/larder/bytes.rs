@@ -4,6 +4,7 @@
 //! line, a tab is a tab of this program's, and no terminal is sent control characters. In JSON: a string if they
 //! are UTF-8, else `{"base64": "…"}` (RFC 4648, section 4, padded).
 
+use crate::failure::Failure;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde::ser::{Serialize, SerializeMap, Serializer};
@@ -88,6 +89,11 @@ pub fn from_json(value: &Value) -> Result<Vec<u8>, String> {
 
 pub fn from_base64(text: &[u8]) -> Result<Vec<u8>, String> {
     BASE64_STANDARD.decode(text).map_err(|error| format!("is not base64: {error}"))
+}
+
+/// A key of the command line.
+pub fn key_of(argument: &OsString, is_base64: bool) -> Result<Vec<u8>, Failure> {
+    from_argument(argument, is_base64).map_err(|what| Failure::usage(format!("the key {what}")))
 }
 
 /// A key or value of the command line: the bytes of the argument, or what they are the base64 of.

@@ -44,11 +44,12 @@ struct Answer<'a> {
 }
 
 impl Operation for Get {
-    const ACCESS: Access = Access::Read;
+    fn access(&self) -> Access {
+        Access::Read
+    }
 
     fn carry_out(&self, store: &Store, output: &mut Output) -> Outcome {
-        let key =
-            bytes::from_argument(&self.key, self.base64).map_err(|what| Failure::usage(format!("the key {what}")))?;
+        let key = bytes::key_of(&self.key, self.base64)?;
         let found = store.find_with(&key, |found| (found.value.to_vec(), found.version, found.expires_at_ms))?;
         match found {
             None if output.is_json() => {

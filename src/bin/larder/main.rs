@@ -8,15 +8,30 @@
 // Files, clocks and sockets of the program are its own; `storage` is for what is stored.
 #![allow(clippy::disallowed_methods)]
 
+mod backup;
 mod bytes;
+mod compact;
+mod copy;
+mod del;
+mod duration;
+mod export;
 mod failure;
 mod get;
+mod import;
+mod interchange;
 mod output;
 mod place;
 mod progress;
 mod rdb;
+mod restore;
+mod salvage;
+mod scan;
 mod serve;
 mod server;
+mod set;
+mod stats;
+mod ttl;
+mod verify;
 
 use clap::{Parser, Subcommand};
 use failure::{EXIT_CODES, Outcome};
@@ -34,6 +49,18 @@ struct CommandLine {
 #[derive(Subcommand)]
 enum Command {
     Get(On<get::Get>),
+    Set(On<set::Set>),
+    Del(On<del::Del>),
+    Scan(On<scan::Scan>),
+    Ttl(On<ttl::Ttl>),
+    Stats(On<stats::Stats>),
+    Verify(On<verify::Verify>),
+    Salvage(salvage::Salvage),
+    Compact(On<compact::Compact>),
+    Backup(backup::Backup),
+    Restore(restore::Restore),
+    Export(export::Export),
+    Import(import::Import),
     Serve(serve::Serve),
 }
 
@@ -41,6 +68,18 @@ impl Command {
     fn run(self) -> Outcome {
         match self {
             Command::Get(get) => get.run(),
+            Command::Set(set) => set.run(),
+            Command::Del(del) => del.run(),
+            Command::Scan(scan) => scan.run(),
+            Command::Ttl(ttl) => ttl.run(),
+            Command::Stats(stats) => stats.run(),
+            Command::Verify(verify) => verify.run(),
+            Command::Salvage(salvage) => salvage.run(),
+            Command::Compact(compact) => compact.run(),
+            Command::Backup(backup) => backup.run(),
+            Command::Restore(restore) => restore.run(),
+            Command::Export(export) => export.run(),
+            Command::Import(import) => import.run(),
             Command::Serve(serve) => serve.run(),
         }
     }

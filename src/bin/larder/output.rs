@@ -11,12 +11,27 @@ use std::io::{self, BufWriter, Stdout, Write};
 
 pub struct Output {
     is_json: bool,
+    is_shell: bool,
     out: BufWriter<Stdout>,
 }
 
 impl Output {
     pub fn new(is_json: bool) -> Self {
-        Self { is_json, out: BufWriter::with_capacity(64 << 10, io::stdout()) }
+        Self { is_json, is_shell: false, out: BufWriter::with_capacity(64 << 10, io::stdout()) }
+    }
+
+    pub fn of_shell(is_json: bool) -> Self {
+        Self { is_shell: true, ..Self::new(is_json) }
+    }
+
+    /// Whether somebody talks to the program line by line.
+    pub fn is_shell(&self) -> bool {
+        self.is_shell
+    }
+
+    /// What a command that did as it was told says only to somebody who is in a conversation with it.
+    pub fn note(&mut self, text: impl Display) -> Result<(), Failure> {
+        if self.is_shell && !self.is_json { self.line(text) } else { Ok(()) }
     }
 
     /// Whether each line is to be a JSON object.

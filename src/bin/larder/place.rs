@@ -43,7 +43,12 @@ pub enum Access {
 
 impl Place {
     pub fn open(&self, access: Access) -> Result<Store, Failure> {
-        Store::open(&self.dir, &self.options(access)?).map_err(|error| Failure::from(error).about(self.dir.display()))
+        Store::open(&self.dir, &self.options(access)?).map_err(|error| self.failure(error))
+    }
+
+    /// A failure with the store's name.
+    pub fn failure(&self, error: larder::Error) -> Failure {
+        Failure::from(error).about(self.dir.display())
     }
 
     /// The options with which the store is opened, or made.
@@ -64,9 +69,14 @@ impl Place {
 
 /// A command on an open store: the same from the command line and in the shell.
 pub trait Operation {
-    const ACCESS: Access;
+    fn access(&self) -> Access;
 
     fn carry_out(&self, store: &Store, output: &mut Output) -> Outcome;
+
+    /// What it has to say of a store that does not open, if that is more than the failure.
+    fn could_not_open(&self, _error: &larder::Error, _output: &mut Output) -> Option<Outcome> {
+        None
+    }
 }
 
 // A subcommand: an operation, whose description it takes, with the store that it is to be carried out on.
@@ -82,8 +92,16 @@ pub struct On<T: Args> {
 
 impl<T: Args + Operation> On<T> {
     pub fn run(&self) -> Outcome {
-        let store = self.place.open(T::ACCESS)?;
         let mut output = Output::new(self.format.json);
+        let options = self.place.options(self.operation.access())?;
+        let store = match Store::open(&self.place.dir, &options) {
+            Ok(store) => store,
+            Err(error) => {
+                let outcome = self.operation.could_not_open(&error, &mut output);
+                output.flush()?;
+                return outcome.unwrap_or_else(|| Err(self.place.failure(error)));
+            }
+        };
         let outcome = self.operation.carry_out(&store, &mut output);
         // What was found is shown before a failure is told.
         let shown = output.flush();

@@ -16,7 +16,7 @@ mod commands;
 mod connection;
 mod execute;
 mod expiries;
-mod glob;
+pub mod glob;
 mod keyspace;
 mod listener;
 pub mod numbers;

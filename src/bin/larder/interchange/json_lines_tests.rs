@@ -71,7 +71,11 @@ fn what_is_wrong_is_said_with_line_and_offset() {
     ] {
         let flaw = read(format!("{good}{line}\n").as_bytes()).unwrap_err();
         assert!(flaw.what.starts_with(what), "{line}: {flaw}");
-        assert!(flaw.offset.abs_diff(good.len() as u64 + offset) <= 1, "{line}: {flaw}, expected {}", good.len() as u64 + offset);
+        assert!(
+            flaw.offset.abs_diff(good.len() as u64 + offset) <= 1,
+            "{line}: {flaw}, expected {}",
+            good.len() as u64 + offset
+        );
     }
     let invalid = read(b"{\"key\":\"\xFF\",\"value\":\"\"}").unwrap_err();
     assert!(invalid.what.starts_with("line 1: "), "{invalid}");

@@ -98,7 +98,10 @@ impl<R: BufRead> Reader<R> {
             if !self.read_line()? {
                 return match self.export_count {
                     None => Ok(None),
-                    Some(count) => Err(self.flaw(offset, format!("the export ends after {count} keys without its last line: it was cut off"))),
+                    Some(count) => Err(self.flaw(
+                        offset,
+                        format!("the export ends after {count} keys without its last line: it was cut off"),
+                    )),
                 };
             }
             let text = self.line.trim_ascii();
@@ -116,19 +119,48 @@ impl<R: BufRead> Reader<R> {
                 return Err(self.flaw(offset, "more lines behind the export's last one"));
             }
             match line {
-                ReadLine { larder_export: Some(version), key: None, value: None, expires_at_ms: None, larder_export_keys: None, .. } => {
+                ReadLine {
+                    larder_export: Some(version),
+                    key: None,
+                    value: None,
+                    expires_at_ms: None,
+                    larder_export_keys: None,
+                    ..
+                } => {
                     if version != VERSION || self.line_number != 1 {
-                        return Err(self.flaw(offset, format!("an export of version {version} begins here; known is {VERSION}, on the first line")));
+                        return Err(self.flaw(
+                            offset,
+                            format!(
+                                "an export of version {version} begins here; known is {VERSION}, on the first line"
+                            ),
+                        ));
                     }
                     self.export_count = Some(0);
                 }
-                ReadLine { larder_export_keys: Some(said), key: None, value: None, expires_at_ms: None, larder_export: None, .. } => {
+                ReadLine {
+                    larder_export_keys: Some(said),
+                    key: None,
+                    value: None,
+                    expires_at_ms: None,
+                    larder_export: None,
+                    ..
+                } => {
                     if self.export_count.take() != Some(said) {
-                        return Err(self.flaw(offset, format!("the export is said to have {said} keys, and has another number of them")));
+                        return Err(self.flaw(
+                            offset,
+                            format!("the export is said to have {said} keys, and has another number of them"),
+                        ));
                     }
                     self.has_ended = true;
                 }
-                ReadLine { key: Some(key), value: Some(value), expires_at_ms, larder_export: None, larder_export_keys: None, .. } => {
+                ReadLine {
+                    key: Some(key),
+                    value: Some(value),
+                    expires_at_ms,
+                    larder_export: None,
+                    larder_export_keys: None,
+                    ..
+                } => {
                     if let Some(count) = &mut self.export_count {
                         *count += 1;
                     }
@@ -168,7 +200,8 @@ impl<R: BufRead> Reader<R> {
             }
             let end = come.iter().position(|b| *b == b'\n');
             let taken = end.map_or(come.len(), |end| end + 1);
-            let has_room = self.line.try_reserve(taken).is_ok() && self.line.len() as u64 + taken as u64 <= LINE_BYTES_MAX;
+            let has_room =
+                self.line.try_reserve(taken).is_ok() && self.line.len() as u64 + taken as u64 <= LINE_BYTES_MAX;
             if has_room {
                 self.line.extend_from_slice(&come[..taken]);
             }
