@@ -1,12 +1,13 @@
 //! `larder export`: every key of a store as lines of JSON, or as a file that Redis loads.
 
+use crate::bytes::Shown;
 use crate::failure::{Exit, Failure, Outcome};
-use crate::interchange::{FileFormat, Replacement, Walk, Writer};
-use crate::place::{self, Access, Place};
+use crate::interchange::{FileFormat, Replacement, Writer};
+use crate::origin::{Opened, Origin};
 use crate::progress::Progress;
+use crate::rdb::payload::Refusal;
 use clap::Args;
 use indicatif::HumanCount;
-use larder::Store;
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
@@ -15,15 +16,17 @@ Examples:
   larder export --dir pantry keys.jsonl                    a line of JSON per key
   larder export --dir pantry | grep jam                    the same to a pipe
   larder export --dir pantry --format rdb dump.rdb         for redis-server --dbfilename dump.rdb, and for redis-cli --rdb's readers
-  larder export --dir pantry | larder import --dir other";
+  larder export --dir pantry | larder import --dir other
+  larder export --from unix:/run/larder.sock keys.jsonl    of a store that is being served, or of any Redis";
 
 const PIPE_BUFFER_BYTES: usize = 64 << 10;
 
 /// Write every key with its value and expiry to a file, as lines of JSON or as a Redis RDB file.
 ///
 /// What is written is the store as it was when it was opened, whatever others do meanwhile; it must not be open for writing
-/// then (exit code 3): `larder push --from` reads a store that is being served. A file takes its name only when all
-/// of it is on the disk. A store with damage is not exported (exit code 4).
+/// then (exit code 3). --from reads a store that is being served, or a Redis, of which strings are taken: each key as
+/// it is when it is read. A file takes its name only when all of it is on the disk. A store with damage is not
+/// exported (exit code 4).
 #[derive(Args, Debug)]
 #[command(after_long_help = EXAMPLES)]
 pub struct Export {
@@ -34,7 +37,14 @@ pub struct Export {
     #[arg(long, value_enum, default_value = "json")]
     format: FileFormat,
     #[command(flatten)]
-    place: Place,
+    origin: Origin,
+}
+
+/// How many keys were written, and how many are no strings.
+#[derive(Default)]
+struct Counts {
+    written: u64,
+    left_out: u64,
 }
 
 impl Export {
@@ -43,44 +53,55 @@ impl Export {
         if is_piped && self.format == FileFormat::Rdb && io::stdout().is_terminal() {
             return Err(Failure::usage("an RDB file is nothing for a terminal: name a file"));
         }
-        let store = self.place.open(Access::Read)?;
-        let count = if is_piped {
+        let mut opened = self.origin.open()?;
+        let counts = if is_piped {
             let out = BufWriter::with_capacity(PIPE_BUFFER_BYTES, io::stdout().lock());
-            let (mut out, count) = self.write(&store, out, &Failure::of_output)?;
+            let (mut out, counts) = self.write(&mut opened, out, &Failure::of_output)?;
             out.flush().map_err(|error| Failure::of_output(&error))?;
-            count
+            counts
         } else {
             let failed = |error: &io::Error| Failure::io(self.file.display(), error);
             let file = Replacement::create(&self.file).map_err(|error| failed(&error))?;
-            let (file, count) = self.write(&store, file, &failed)?;
+            let (file, counts) = self.write(&mut opened, file, &failed)?;
             file.commit().map_err(|error| failed(&error))?;
-            count
+            counts
         };
-        place::close(&store, &self.place.dir)?;
+        opened.close()?;
         if !is_piped {
-            // Standard output is for what the command is about, also where that is a file.
-            println!("{}: {} keys", self.file.display(), HumanCount(count));
+            println!("{}: {} keys", self.file.display(), HumanCount(counts.written));
+        }
+        if counts.left_out > 0 {
+            eprintln!("larder: left out {} keys that are no strings", HumanCount(counts.left_out));
         }
         Ok(Exit::Done)
     }
 
     fn write<W: Write>(
         &self,
-        store: &Store,
+        opened: &mut Opened,
         sink: W,
         failed: &dyn Fn(&io::Error) -> Failure,
-    ) -> Result<(W, u64), Failure> {
-        let key_count = store.len()?;
-        let mut writer =
-            Writer::new(self.format, sink, key_count, store.expiring_len()?).map_err(|error| failed(&error))?;
+    ) -> Result<(W, Counts), Failure> {
+        let (key_count, expiring_count) = opened.counts()?;
+        let mut writer = Writer::new(self.format, sink, key_count, expiring_count).map_err(|error| failed(&error))?;
         let progress = Progress::of_count("exporting", key_count);
-        let mut walk = Walk::new(store);
-        let mut count = 0;
-        while let Some(live) = walk.next()? {
-            writer.item(&live.key, &live.value, live.expires_at_ms).map_err(|error| failed(&error))?;
-            count += 1;
+        let mut counts = Counts::default();
+        opened.each(|found| {
+            let (key, expires_at_ms) = (found.key.clone(), found.expires_at_ms);
+            match found.into_value() {
+                Ok(value) => {
+                    writer.item(&key, &value, expires_at_ms).map_err(|error| failed(&error))?;
+                    counts.written += 1;
+                }
+                Err(Refusal::OtherType) => counts.left_out += 1,
+                Err(refusal) => {
+                    let sentence = format!("the server's DUMP of {} is not understood ({refusal:?})", Shown(&key));
+                    return Err(Failure::new(Exit::Other, sentence));
+                }
+            }
             progress.advance(1);
-        }
-        Ok((writer.finish().map_err(|error| failed(&error))?, count))
+            Ok(())
+        })?;
+        Ok((writer.finish().map_err(|error| failed(&error))?, counts))
     }
 }

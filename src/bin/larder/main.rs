@@ -19,10 +19,13 @@ mod failure;
 mod get;
 mod import;
 mod interchange;
+mod origin;
 mod output;
 mod place;
 mod progress;
+mod push;
 mod rdb;
+mod remote;
 mod restore;
 mod salvage;
 mod scan;
@@ -61,6 +64,7 @@ enum Command {
     Restore(restore::Restore),
     Export(export::Export),
     Import(import::Import),
+    Push(push::Push),
     Serve(serve::Serve),
 }
 
@@ -80,6 +84,7 @@ impl Command {
             Command::Restore(restore) => restore.run(),
             Command::Export(export) => export.run(),
             Command::Import(import) => import.run(),
+            Command::Push(push) => push.run(),
             Command::Serve(serve) => serve.run(),
         }
     }

@@ -17,6 +17,9 @@ const VERSIONS: std::ops::RangeInclusive<u32> = 1..=12;
 /// From this version on there is a checksum at the end.
 const VERSION_SUMMED: u32 = 5;
 
+/// `CONFIG_RUN_ID_SIZE` in `redis-cli.c` and `replication.c`.
+const END_MARK_LEN: usize = 40;
+
 /// A key of the file.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Item {
@@ -122,11 +125,21 @@ impl<R: BufRead> Reader<R> {
                 return Err(Flaw::new(offset, what));
             }
         }
-        if !self.input.is_at_end()? {
-            return Err(Flaw::new(self.input.offset(), "more bytes behind the end"));
-        }
         self.is_done = true;
-        Ok(())
+        // A replica is told the end of a file that is streamed by a mark of 40 digits, which `redis-cli --rdb -` hands on.
+        let offset = self.input.offset();
+        let mut mark_len = 0;
+        while !self.input.is_at_end()? {
+            mark_len += 1;
+            if !self.input.byte()?.is_ascii_hexdigit() || mark_len > END_MARK_LEN {
+                return Err(Flaw::new(offset, "more bytes behind the end"));
+            }
+        }
+        if mark_len == 0 || mark_len == END_MARK_LEN {
+            Ok(())
+        } else {
+            Err(Flaw::new(offset, "more bytes behind the end"))
+        }
     }
 
     fn step_over_numbers(&mut self, count: usize) -> Result<(), Flaw> {

@@ -221,8 +221,11 @@ fn a_file_cut_anywhere_is_refused_with_the_place() {
         let flaw = read(&bytes[..len]).expect_err(&format!("cut to {len}"));
         assert_eq!(flaw.offset, len as u64, "{flaw}");
     }
-    let longer = [&bytes[..], b"x"].concat();
-    assert_eq!(read(&longer).unwrap_err(), Flaw::new(bytes.len() as u64, "more bytes behind the end"));
+    for more in [&b"x"[..], b"0", &[b'0'; 39], &[b'a'; 41], b"*2\r\n$6\r\nSELECT\r\n"] {
+        let longer = [&bytes[..], more].concat();
+        assert_eq!(read(&longer).unwrap_err(), Flaw::new(bytes.len() as u64, "more bytes behind the end"));
+    }
+    assert_eq!(read(&[&bytes[..], &[b'7'; 40]].concat()), read(&bytes), "the mark at the end of a stream");
 }
 
 #[test]
