@@ -87,10 +87,10 @@ impl Export {
         let progress = Progress::of_count("exporting", key_count);
         let mut counts = Counts::default();
         opened.each(|found| {
-            let (key, expires_at_ms) = (found.key.clone(), found.expires_at_ms);
-            match found.into_value() {
+            let key = found.key;
+            match found.content.into_value() {
                 Ok(value) => {
-                    writer.item(&key, &value, expires_at_ms).map_err(|error| failed(&error))?;
+                    writer.item(&key, &value, found.expires_at_ms).map_err(|error| failed(&error))?;
                     counts.written += 1;
                 }
                 Err(Refusal::OtherType) => counts.left_out += 1,

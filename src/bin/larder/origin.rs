@@ -74,12 +74,12 @@ pub enum Opened {
 /// A key with what it holds: a value, or a payload of DUMP, which may hold something else than a string.
 pub struct Found {
     pub key: Vec<u8>,
-    content: Content,
+    pub content: Content,
     /// Unix milliseconds, 0 without expiry.
     pub expires_at_ms: u64,
 }
 
-enum Content {
+pub enum Content {
     Value(Vec<u8>),
     Payload(Vec<u8>),
 }
@@ -120,10 +120,10 @@ impl Opened {
     }
 }
 
-impl Found {
+impl Content {
     /// As RESTORE takes it.
     pub fn into_payload(self) -> Vec<u8> {
-        match self.content {
+        match self {
             Content::Value(value) => payload::encode(&value),
             Content::Payload(payload) => payload,
         }
@@ -131,7 +131,7 @@ impl Found {
 
     /// The value, if it is a string.
     pub fn into_value(self) -> Result<Vec<u8>, Refusal> {
-        match self.content {
+        match self {
             Content::Value(value) => Ok(value),
             Content::Payload(payload) => payload::decode(&payload, VALUE_BYTES_MAX, payload::VERSION_MAX),
         }

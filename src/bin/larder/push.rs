@@ -70,8 +70,8 @@ impl Push {
     fn send(&self, opened: &mut Opened, mut sender: Sender) -> Outcome {
         let progress = Progress::of_count("sending", opened.counts()?.0);
         let sent = opened.each(|found| {
-            let (key, expires_at_ms) = (found.key.clone(), found.expires_at_ms);
-            sender.push(Dumped { key, payload: found.into_payload(), expires_at_ms })?;
+            let payload = found.content.into_payload();
+            sender.push(Dumped { key: found.key, payload, expires_at_ms: found.expires_at_ms })?;
             progress.advance(1);
             Ok(())
         });

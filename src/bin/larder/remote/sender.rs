@@ -5,7 +5,7 @@
 //! any other refusal is counted, and the first ones are named.
 //!
 //! Invariants:
-//!   P1. What is under way to a node is bounded by count and bytes, but for one value that is larger than that.
+//!   P1. What is under way to a node is bounded by count and bytes, and one value more.
 //!   P2. Each key is counted once: as stored, or as refused.
 
 use super::Address;
@@ -26,10 +26,16 @@ const PACKET_BYTES: usize = 64 << 10;
 /// longer one, so that is not sent.
 const PAYLOAD_BYTES_MAX: usize = 512 << 20;
 
-/// How often one key is sent.
+/// How often one key is sent elsewhere, or once more.
 const ATTEMPTS_MAX: u32 = 12;
-/// Before a key is sent again that a node could not take now; grows with each attempt.
-const PAUSE: Duration = Duration::from_millis(50);
+const TRYAGAIN_PAUSE: Duration = Duration::from_millis(5);
+
+/// How often, one after the other, keys are sent again to nodes that can take none now, and the wait before each: 10 s in all.
+const PAUSES_MAX: u32 = 100;
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// The rest of a CLUSTERDOWN that is about one slot only, and will not pass by waiting.
+const SLOT_UNSERVED: &str = "not served";
 
 /// Refusals that are named, of all that are counted.
 const NAMED_MAX: usize = 10;
@@ -52,6 +58,11 @@ pub struct Sender {
     nodes: Vec<Node>,
     /// For each slot the node that has it; empty for a server that is no cluster.
     slots: Vec<u16>,
+    /// To be sent once more, and to which node if that is not for the slots to say.
+    again: VecDeque<(Sent, Option<u16>)>,
+    /// Rounds, one after the other, in which a node could take nothing.
+    pauses: u32,
+    is_pause_due: bool,
     /// What connections to other nodes are made with.
     template: ConnectionInfo,
     time_max: Duration,
@@ -98,7 +109,18 @@ impl Sender {
                 Ok(link) => {
                     let slots = if is_cluster { vec![NO_NODE; usize::from(SLOT_COUNT)] } else { Vec::new() };
                     let (template, tally) = (info.clone(), Tally::default());
-                    let mut sender = Self { nodes: Vec::new(), slots, template, time_max, replaces, tally };
+                    let (nodes, again) = (Vec::new(), VecDeque::new());
+                    let mut sender = Self {
+                        nodes,
+                        slots,
+                        again,
+                        pauses: 0,
+                        is_pause_due: false,
+                        template,
+                        time_max,
+                        replaces,
+                        tally,
+                    };
                     sender.add(info, link);
                     if is_cluster {
                         sender.learn_slots()?;
@@ -118,7 +140,8 @@ impl Sender {
             self.refuse(&dumped.key, "too-large", &what);
             return Ok(());
         }
-        self.send(Sent { dumped, attempts: 0 })
+        self.send(Sent { dumped, attempts: 0 })?;
+        self.send_again()
     }
 
     /// Waits for what is under way.
@@ -128,6 +151,7 @@ impl Sender {
                 node.flush()?;
             }
             self.receive(busy)?;
+            self.send_again()?;
         }
         Ok(())
     }
@@ -135,7 +159,21 @@ impl Sender {
     /// Keys that were sent and not answered.
     pub fn waiting_count(&self) -> usize {
         let keys = |node: &Node| node.waiting.iter().filter(|expected| matches!(expected, Expected::Key(_))).count();
-        self.nodes.iter().map(keys).sum()
+        self.again.len() + self.nodes.iter().map(keys).sum::<usize>()
+    }
+
+    fn send_again(&mut self) -> Result<(), Failure> {
+        while let Some((sent, target)) = self.again.pop_front() {
+            if std::mem::take(&mut self.is_pause_due) {
+                self.pauses += 1;
+                std::thread::sleep(PAUSE);
+            }
+            match target {
+                Some(node) => self.send_to(usize::from(node), sent, true)?,
+                None => self.send(sent)?,
+            }
+        }
+        Ok(())
     }
 
     fn send(&mut self, sent: Sent) -> Result<(), Failure> {
@@ -167,9 +205,12 @@ impl Sender {
         if node.packet.len() >= PACKET_BYTES {
             node.flush()?;
         }
-        while self.nodes[at].is_full() {
+        if self.nodes[at].is_full() {
+            // Down to half, so that what is sent next goes in packets again.
             self.nodes[at].flush()?;
-            self.receive(at)?;
+            while self.nodes[at].is_half_full() {
+                self.receive(at)?;
+            }
         }
         Ok(())
     }
@@ -189,6 +230,7 @@ impl Sender {
             Value::Okay => {
                 self.tally.stored += 1;
                 self.tally.stored_bytes += sent.bytes() as u64;
+                self.pauses = 0;
                 return Ok(());
             }
             Value::ServerError(error) => error,
@@ -201,6 +243,15 @@ impl Sender {
                 let what = "is a node of a cluster: give its address as redis+cluster://";
                 Err(Failure::new(Exit::Usage, format!("{} {what}", self.nodes[at].link.name)))
             }
+            // The node, not the key, is what cannot: so nor can the next key.
+            "CLUSTERDOWN" | "LOADING" | "BUSY" | "MASTERDOWN" if !said.contains(SLOT_UNSERVED) => {
+                if self.pauses >= PAUSES_MAX {
+                    return Err(self.nodes[at].link.unexpected("RESTORE", &reply));
+                }
+                self.is_pause_due = true;
+                self.again.push_back((sent, None));
+                Ok(())
+            }
             _ if sent.attempts >= ATTEMPTS_MAX => {
                 self.refuse(&sent.dumped.key, code, &told(error));
                 Ok(())
@@ -211,14 +262,17 @@ impl Sender {
                 };
                 let target = self.node(&range)?;
                 if code == "ASK" {
-                    return self.send_to(usize::from(target), sent, true);
+                    self.again.push_back((sent, Some(target)));
+                } else {
+                    self.slots[usize::from(range.first)] = target;
+                    self.again.push_back((sent, None));
                 }
-                self.slots[usize::from(range.first)] = target;
-                self.send(sent)
+                Ok(())
             }
-            "TRYAGAIN" | "CLUSTERDOWN" | "LOADING" | "BUSY" | "MASTERDOWN" => {
-                std::thread::sleep(PAUSE * sent.attempts);
-                self.send(sent)
+            "TRYAGAIN" => {
+                std::thread::sleep(TRYAGAIN_PAUSE);
+                self.again.push_back((sent, None));
+                Ok(())
             }
             _ => {
                 self.refuse(&sent.dumped.key, code, &told(error));
@@ -273,7 +327,11 @@ impl Sender {
 
 impl Node {
     fn is_full(&self) -> bool {
-        self.waiting.len() > WINDOW_COUNT || (self.waiting_bytes > WINDOW_BYTES && self.waiting.len() > 1)
+        self.waiting.len() >= WINDOW_COUNT || self.waiting_bytes >= WINDOW_BYTES
+    }
+
+    fn is_half_full(&self) -> bool {
+        self.waiting.len() > WINDOW_COUNT / 2 || self.waiting_bytes > WINDOW_BYTES / 2
     }
 
     fn flush(&mut self) -> Result<(), Failure> {
