@@ -2,10 +2,10 @@
 
 use crate::copy::copy_whole;
 use crate::failure::{Exit, Outcome};
-use crate::output::Output;
+use crate::output::{Output, counted};
 use crate::place::{Access, Format, Place};
 use clap::Args;
-use indicatif::{BinaryBytes, HumanCount};
+use indicatif::BinaryBytes;
 use larder::SalvageReport;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -49,10 +49,10 @@ impl Backup {
 
 pub fn print(report: &SalvageReport, target: &Path, is_json: bool) -> Outcome {
     let mut output = Output::new(is_json);
-    let (keys, bytes) = (HumanCount(report.keys), BinaryBytes(report.bytes));
+    let (keys, bytes) = (counted(report.keys, "key"), BinaryBytes(report.bytes));
     output.either(
         &Report { target: &target.to_string_lossy(), keys: report.keys, bytes: report.bytes },
-        format_args!("{}: {keys} keys, {bytes}, checked", target.display()),
+        format_args!("{}: {keys}, {bytes}, checked", target.display()),
     )?;
     output.flush()?;
     Ok(Exit::Done)

@@ -46,8 +46,10 @@ impl Operation for Compact {
             dead_bytes_before: before.dead_bytes,
             dead_bytes: after.dead_bytes,
         };
-        let (from, to) = (BinaryBytes(before.file_bytes), BinaryBytes(after.file_bytes));
-        output.either(&report, format_args!("files: {from} before, {to} now"))?;
+        let [dead_before, dead, files_before, files] =
+            [before.dead_bytes, after.dead_bytes, before.file_bytes, after.file_bytes].map(BinaryBytes);
+        let text = format!("dead records: {dead_before} before, {dead} now; files: {files_before} before, {files} now");
+        output.either(&report, text)?;
         Ok(Exit::Done)
     }
 }

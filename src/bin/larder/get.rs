@@ -24,7 +24,7 @@ pub struct Get {
     /// The key.
     key: OsString,
     /// Print the value's bytes and nothing else, no newline either.
-    #[arg(long, conflicts_with = "json")]
+    #[arg(long)]
     raw: bool,
     /// The key is given in base64.
     #[arg(long)]
@@ -50,6 +50,9 @@ impl Operation for Get {
 
     fn carry_out(&self, store: &Store, output: &mut Output) -> Outcome {
         let key = bytes::key_of(&self.key, self.base64)?;
+        if self.raw && output.is_json() {
+            return Err(Failure::usage("--raw and --json do not go together"));
+        }
         let found = store.find_with(&key, |found| (found.value.to_vec(), found.version, found.expires_at_ms))?;
         match found {
             None if output.is_json() => {

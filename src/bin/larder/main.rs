@@ -9,8 +9,10 @@
 #![allow(clippy::disallowed_methods)]
 
 mod backup;
+mod bench;
 mod bytes;
 mod compact;
+mod completions;
 mod copy;
 mod del;
 mod duration;
@@ -19,6 +21,7 @@ mod failure;
 mod get;
 mod import;
 mod interchange;
+mod man;
 mod origin;
 mod output;
 mod place;
@@ -32,11 +35,13 @@ mod scan;
 mod serve;
 mod server;
 mod set;
+mod shell;
 mod stats;
 mod ttl;
 mod verify;
+mod words;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use failure::{EXIT_CODES, Outcome};
 use place::On;
 use std::process::ExitCode;
@@ -65,7 +70,11 @@ enum Command {
     Export(export::Export),
     Import(import::Import),
     Push(push::Push),
+    Shell(shell::Shell),
     Serve(serve::Serve),
+    Bench(bench::Bench),
+    Completions(completions::Completions),
+    Man(man::Manual),
 }
 
 impl Command {
@@ -85,7 +94,11 @@ impl Command {
             Command::Export(export) => export.run(),
             Command::Import(import) => import.run(),
             Command::Push(push) => push.run(),
+            Command::Shell(shell) => shell.run(),
             Command::Serve(serve) => serve.run(),
+            Command::Bench(bench) => bench.run(),
+            Command::Completions(completions) => completions.run(CommandLine::command()),
+            Command::Man(manual) => manual.run(CommandLine::command()),
         }
     }
 }
@@ -99,5 +112,37 @@ fn main() -> ExitCode {
             }
             failure.exit.into()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_made() {
+        CommandLine::command().debug_assert();
+    }
+
+    /// Of every command's help the examples: what stands there is a command line that is taken.
+    #[test]
+    fn every_example_of_the_help_is_a_command_line() {
+        let mut example_count = 0;
+        for command in CommandLine::command().get_subcommands() {
+            let help = command.get_after_long_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.starts_with("Examples:\n"), "{}: no examples", command.get_name());
+            for line in help.lines().filter(|line| line.contains("larder ")) {
+                for example in line.split(['|', '&']).filter(|part| part.trim_start().starts_with("larder ")) {
+                    // What stands behind several blanks explains it; a file that is redirected is none of its business.
+                    let typed = example.trim().split("  ").next().unwrap_or_default();
+                    let typed = typed.split(['<', '>']).next().unwrap_or_default();
+                    let words = words::words(typed.as_bytes()).unwrap();
+                    let parsed = CommandLine::try_parse_from(words);
+                    assert!(parsed.is_ok(), "{example}: {}", parsed.err().unwrap());
+                    example_count += 1;
+                }
+            }
+        }
+        assert!(example_count > 25, "{example_count}");
     }
 }

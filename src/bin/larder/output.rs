@@ -5,6 +5,7 @@
 //! Not here: how bytes are shown (`bytes`), progress (`progress`).
 
 use crate::failure::Failure;
+use indicatif::HumanCount;
 use serde::Serialize;
 use std::fmt::Display;
 use std::io::{self, BufWriter, Stdout, Write};
@@ -63,4 +64,9 @@ impl Output {
     pub fn flush(&mut self) -> Result<(), Failure> {
         self.out.flush().map_err(|error| Failure::of_output(&error))
     }
+}
+
+/// `1 key`, `1,000 keys`.
+pub fn counted(count: u64, what: &str) -> String {
+    format!("{} {what}{}", HumanCount(count), if count == 1 { "" } else { "s" })
 }

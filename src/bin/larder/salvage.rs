@@ -2,11 +2,11 @@
 
 use crate::bytes::Json;
 use crate::copy::copy;
-use crate::failure::{Exit, Outcome};
-use crate::output::Output;
+use crate::failure::{Exit, Failure, Outcome};
+use crate::output::{Output, counted};
 use crate::place::{Access, Format, Place};
 use clap::Args;
-use indicatif::{BinaryBytes, HumanCount};
+use indicatif::BinaryBytes;
 use larder::{Loss, SalvageReport};
 use serde::Serialize;
 use std::path::PathBuf;
@@ -64,7 +64,7 @@ impl Salvage {
         Ok(if report.losses.is_empty() { Exit::Done } else { Exit::Damaged })
     }
 
-    fn print(&self, report: &SalvageReport, output: &mut Output) -> Result<(), crate::failure::Failure> {
+    fn print(&self, report: &SalvageReport, output: &mut Output) -> Result<(), Failure> {
         for loss in &report.losses {
             let Loss { file, offset, len, what, key, kept_version } = loss;
             let key = key.as_deref().map(Json);
@@ -83,10 +83,10 @@ impl Salvage {
             });
         }
         let target = self.target.display();
-        output.line(format_args!("{target}: {} keys, {}", HumanCount(report.keys), BinaryBytes(report.bytes)))?;
+        output.line(format_args!("{target}: {}, {}", counted(report.keys, "key"), BinaryBytes(report.bytes)))?;
         if !report.losses.is_empty() {
-            let (places, bytes) = (HumanCount(report.losses.len() as u64), BinaryBytes(report.lost_bytes));
-            output.line(format_args!("lost: {places} places, {bytes}"))?;
+            let (places, bytes) = (counted(report.losses.len() as u64, "place"), BinaryBytes(report.lost_bytes));
+            output.line(format_args!("lost: {places}, {bytes}"))?;
         }
         if !report.has_whole_manifest {
             output.line("the list of files was not whole: something deleted long ago may be back")?;

@@ -15,11 +15,18 @@ use std::time::Duration;
 /// File descriptors besides those of clients.
 const DESCRIPTORS_SPARE: u64 = 256;
 
+const EXAMPLES: &str = "\
+Examples:
+  larder serve --dir pantry --unix /run/user/1000/larder.sock
+  larder serve --dir pantry --tcp 127.0.0.1:6379 --sync interval:100 --option max_size=10GiB
+  larder serve --dir pantry --tcp 0.0.0.0:6379 --requirepass-file password";
+
 /// Serve a store to Redis clients, over a Unix socket, TCP, or both.
 ///
 /// Speaks RESP2, RESP3 and plain lines, so that redis-cli and every Redis client work. SIGTERM and SIGINT end it:
 /// what clients are owed is sent, the store is synced and closed.
 #[derive(Args)]
+#[command(after_long_help = EXAMPLES)]
 pub struct Serve {
     /// The store's directory; made if it is not there.
     #[arg(long, short = 'd', value_name = "DIR", env = "LARDER_DIR", hide_env_values = true)]

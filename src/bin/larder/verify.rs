@@ -1,7 +1,7 @@
 //! `larder verify`: every record of every file against its checksum.
 
 use crate::failure::{Exit, Failure, Outcome};
-use crate::output::Output;
+use crate::output::{Output, counted};
 use crate::place::{Access, Operation};
 use crate::progress::Progress;
 use clap::Args;
@@ -59,7 +59,11 @@ impl Operation for Verify {
         }
         match first {
             None => {
-                output.line(format_args!("no damage: {} keys in {} segments", stats.keys, stats.segments))?;
+                output.line(format_args!(
+                    "no damage: {} in {}",
+                    counted(stats.keys, "key"),
+                    counted(stats.segments, "segment")
+                ))?;
                 Ok(Exit::Done)
             }
             Some(error) if report.bad_records == 1 => Err(Failure::new(Exit::Damaged, error.message())),
