@@ -178,7 +178,8 @@ impl Import {
             count => format!("{count} keys before it were imported"),
         };
         let name = if self.file == Path::new("-") { "standard input".into() } else { self.file.display().to_string() };
-        Failure::new(Exit::Damaged, format!("{name}: {flaw}; {before}"))
+        let exit = if flaw.is_unread { Exit::Io } else { Exit::Damaged };
+        Failure::new(exit, format!("{name}: {flaw}; {before}"))
     }
 }
 

@@ -193,7 +193,7 @@ impl<R: BufRead> Reader<R> {
             let come = match self.source.fill_buf() {
                 Ok(come) => come,
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                Err(error) => return Err(Flaw::new(self.offset, format!("cannot read: {error}"))),
+                Err(error) => return Err(Flaw::unread(self.offset, &error)),
             };
             if come.is_empty() {
                 return Ok(self.offset > start);

@@ -62,7 +62,7 @@ impl<R: BufRead> Reader<R> {
         let format = match format {
             Some(format) => format,
             None => {
-                let first = source.fill_buf().map_err(|error| Flaw::new(0, format!("cannot read: {error}")))?.first();
+                let first = source.fill_buf().map_err(|error| Flaw::unread(0, &error))?.first();
                 match first.copied() {
                     None | Some(b'{' | b' ' | b'\t' | b'\r' | b'\n') => FileFormat::Json,
                     Some(first) if first == rdb::MAGIC[0] => FileFormat::Rdb,

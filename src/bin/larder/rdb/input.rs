@@ -41,7 +41,7 @@ impl<R: BufRead> Input<R> {
                 match self.source.fill_buf() {
                     Ok(come) => break come,
                     Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                    Err(error) => return Err(Flaw::new(self.offset, format!("cannot read: {error}"))),
+                    Err(error) => return Err(Flaw::unread(self.offset, &error)),
                 }
             };
             if come.is_empty() {
@@ -95,7 +95,7 @@ impl<R: BufRead> Input<R> {
     pub fn is_at_end(&mut self) -> Result<bool, Flaw> {
         match self.source.fill_buf() {
             Ok(come) => Ok(come.is_empty()),
-            Err(error) => Err(Flaw::new(self.offset, format!("cannot read: {error}"))),
+            Err(error) => Err(Flaw::unread(self.offset, &error)),
         }
     }
 }

@@ -20,6 +20,7 @@ mod string;
 pub mod write;
 
 use std::fmt;
+use std::io;
 
 /// What a file begins with; four digits of the version follow.
 pub const MAGIC: &[u8; 5] = b"REDIS";
@@ -29,11 +30,17 @@ pub const MAGIC: &[u8; 5] = b"REDIS";
 pub struct Flaw {
     pub offset: u64,
     pub what: String,
+    /// Nothing is known of the file there: it could not be read.
+    pub is_unread: bool,
 }
 
 impl Flaw {
     pub fn new(offset: u64, what: impl Into<String>) -> Self {
-        Self { offset, what: what.into() }
+        Self { offset, what: what.into(), is_unread: false }
+    }
+
+    pub fn unread(offset: u64, error: &io::Error) -> Self {
+        Self { offset, what: format!("cannot read: {error}"), is_unread: true }
     }
 }
 
