@@ -58,13 +58,57 @@ class FilesTest(ProgramTest):
         self.assertEqual(lines[-1], {"larder_export_keys": len(lines) - 2})
         return {bytes_of(line["key"]): (bytes_of(line["value"]), line.get("expires_at_ms", 0)) for line in lines[1:-1]}
 
-    def run_redis(self, *arguments, **options):
+    def run_redis(self, *arguments, password=None, **options):
+        if password:
+            arguments += ("--requirepass", password)
         server = redis(*arguments, **options).start()
         self.addCleanup(server.remove)
         talk = Talk(server.path)
         self.addCleanup(talk.client.close)
+        if password:
+            talk("AUTH", password)
         talk.wait_until_loaded()
         return server, talk
+
+    def fill_redis(self, talk):
+        """Strings in all codings, and everything that is none; the strings, and how many others by type."""
+        keys = {key: found for key, found in some_keys(3).items()}
+        for key, (value, moment) in keys.items():
+            talk("SET", key, value, *(("PXAT", moment) if moment else ()))
+        talk("SET", "seconds", "v", "EXAT", "4000000000")
+        keys[b"seconds"] = (b"v", 4_000_000_000_000)
+        for size in (1, 3, 50, 700):
+            items = [f"item{i}" for i in range(size)]
+            numbers = list(range(size))
+            talk("RPUSH", f"list{size}", *items, "x" * 9000)
+            talk("RPUSH", f"listnumbers{size}", *numbers)
+            talk("SADD", f"set{size}", *items)
+            talk("SADD", f"setnumbers{size}", *numbers)
+            talk("HSET", f"hash{size}", *[word for item in items for word in (item, item * 3)])
+            talk("HSET", f"hashlong{size}", "f", "v" * 100 * size)
+            talk("ZADD", f"zset{size}", *[word for i, item in enumerate(items) for word in (i * 1.5, item)])
+            talk("ZADD", f"zsetends{size}", "-inf", "low", "+inf", "high", "1e300", "x" * 10 * size)
+            for i in range(size):
+                talk("XADD", f"stream{size}", f"{i + 1}-1", "field", f"value{i}", f"other{i % 3}", "x" * 30)
+            talk("PEXPIREAT", f"list{size}", FAR_MS)
+        talk("XGROUP", "CREATE", "stream50", "group", "0")
+        talk("XGROUP", "CREATE", "stream50", "idle", "$")
+        talk("XREADGROUP", "GROUP", "group", "one", "COUNT", "20", "STREAMS", "stream50", ">")
+        talk("XREADGROUP", "GROUP", "group", "two", "COUNT", "5", "STREAMS", "stream50", ">")
+        talk("XDEL", "stream50", "3-1", "50-1")
+        talk("XADD", "emptied", "1-1", "f", "v")
+        talk("XDEL", "emptied", "1-1")
+        talk("PFADD", "log", *range(100))
+        keys[b"log"] = (talk("GET", "log"), 0)
+        talk("SETBIT", "bits", "100", "1")
+        keys[b"bits"] = (talk("GET", "bits"), 0)
+        talk("FUNCTION", "LOAD", "#!lua name=mylib\nredis.register_function('f', function() return 1 end)")
+        for database in (1, 9):
+            talk("SELECT", database)
+            talk("SET", "elsewhere", str(database))
+            talk("RPUSH", "list", "a")
+        talk("SELECT", 0)
+        return keys, {"list": 8, "set": 8, "hash": 8, "zset": 8, "stream": 5}
 
 
 class RoundTrips(FilesTest):
@@ -297,46 +341,6 @@ class WithRedis(FilesTest):
         self.assertIn(f"{sum(1 for _, moment in keys.values() if moment)} expires", checked.stdout)
         _, talk = self.run_redis(directory=self.path("redis"))
         self.assertEqual(talk.contents(), {key: (value, moment or -1) for key, (value, moment) in keys.items()})
-
-    def fill_redis(self, talk):
-        """Strings in all codings, and everything that is none; the strings, and how many others by type."""
-        keys = {key: found for key, found in some_keys(3).items()}
-        for key, (value, moment) in keys.items():
-            talk("SET", key, value, *(("PXAT", moment) if moment else ()))
-        talk("SET", "seconds", "v", "EXAT", "4000000000")
-        keys[b"seconds"] = (b"v", 4_000_000_000_000)
-        for size in (1, 3, 50, 700):
-            items = [f"item{i}" for i in range(size)]
-            numbers = list(range(size))
-            talk("RPUSH", f"list{size}", *items, "x" * 9000)
-            talk("RPUSH", f"listnumbers{size}", *numbers)
-            talk("SADD", f"set{size}", *items)
-            talk("SADD", f"setnumbers{size}", *numbers)
-            talk("HSET", f"hash{size}", *[word for item in items for word in (item, item * 3)])
-            talk("HSET", f"hashlong{size}", "f", "v" * 100 * size)
-            talk("ZADD", f"zset{size}", *[word for i, item in enumerate(items) for word in (i * 1.5, item)])
-            talk("ZADD", f"zsetends{size}", "-inf", "low", "+inf", "high", "1e300", "x" * 10 * size)
-            for i in range(size):
-                talk("XADD", f"stream{size}", f"{i + 1}-1", "field", f"value{i}", f"other{i % 3}", "x" * 30)
-            talk("PEXPIREAT", f"list{size}", FAR_MS)
-        talk("XGROUP", "CREATE", "stream50", "group", "0")
-        talk("XGROUP", "CREATE", "stream50", "idle", "$")
-        talk("XREADGROUP", "GROUP", "group", "one", "COUNT", "20", "STREAMS", "stream50", ">")
-        talk("XREADGROUP", "GROUP", "group", "two", "COUNT", "5", "STREAMS", "stream50", ">")
-        talk("XDEL", "stream50", "3-1", "50-1")
-        talk("XADD", "emptied", "1-1", "f", "v")
-        talk("XDEL", "emptied", "1-1")
-        talk("PFADD", "log", *range(100))
-        keys[b"log"] = (talk("GET", "log"), 0)
-        talk("SETBIT", "bits", "100", "1")
-        keys[b"bits"] = (talk("GET", "bits"), 0)
-        talk("FUNCTION", "LOAD", "#!lua name=mylib\nredis.register_function('f', function() return 1 end)")
-        for database in (1, 9):
-            talk("SELECT", database)
-            talk("SET", "elsewhere", str(database))
-            talk("RPUSH", "list", "a")
-        talk("SELECT", 0)
-        return keys, {"list": 8, "set": 8, "hash": 8, "zset": 8, "stream": 5}
 
     def test_all_strings_come_from_a_file_of_redis_and_all_else_is_counted_and_named(self):
         for number, arguments in enumerate((

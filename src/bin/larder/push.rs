@@ -77,7 +77,8 @@ impl Push {
         });
         let sent = sent.and_then(|()| sender.finish());
         drop(progress);
-        let (waiting_count, tally) = (sender.waiting_count(), sender.tally);
+        let waiting_count = if sent.is_err() { sender.abandon() } else { 0 };
+        let tally = sender.tally;
         let told = self.tell(&tally, sent.is_ok());
         sent.map_err(|failure| stopped(failure, &tally, waiting_count))?;
         told?;
@@ -118,7 +119,8 @@ impl Push {
 
 /// What went wrong, and how far it had come.
 fn stopped(failure: Failure, tally: &Tally, waiting_count: usize) -> Failure {
-    let so_far = format!("{} keys are stored, {waiting_count} more were sent and not answered", tally.stored);
+    let stored = tally.stored;
+    let so_far = format!("{stored} keys are known to be stored, {waiting_count} more were sent without an answer");
     let sentence = failure.sentence.unwrap_or_default();
     Failure::new(failure.exit, format!("{sentence}; {so_far}"))
 }

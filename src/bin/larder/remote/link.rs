@@ -4,6 +4,8 @@ use crate::failure::{Exit, Failure};
 use redis::{Client, Cmd, Connection, ConnectionAddr, ConnectionInfo, RedisError, Value};
 use std::time::Duration;
 
+const HURRIED: Duration = Duration::from_millis(100);
+
 pub struct Link {
     connection: Connection,
     /// For sentences: where it leads, without what proves who we are.
@@ -36,6 +38,12 @@ impl Link {
     /// The next reply; an error that the server answers is one, too.
     pub fn receive(&mut self) -> Result<Value, Failure> {
         self.connection.recv_response().map_err(|error| self.lost(&error))
+    }
+
+    /// From now on only what is there already is waited for.
+    pub fn hurry(&mut self) {
+        // A link that cannot be told so is lost, and says so at once.
+        let _ = self.connection.set_read_timeout(Some(HURRIED));
     }
 
     /// One command and its reply, for what is asked now and then.

@@ -156,10 +156,25 @@ impl Sender {
         Ok(())
     }
 
-    /// Keys that were sent and not answered.
-    pub fn waiting_count(&self) -> usize {
-        let keys = |node: &Node| node.waiting.iter().filter(|expected| matches!(expected, Expected::Key(_))).count();
-        self.again.len() + self.nodes.iter().map(keys).sum::<usize>()
+    /// After a failure: counts what nodes have answered besides, without waiting much for it. How many keys were sent
+    /// and are not known to be stored or refused.
+    pub fn abandon(&mut self) -> usize {
+        let mut unanswered_count = self.again.len();
+        for node in &mut self.nodes {
+            node.link.hurry();
+            while let (Some(expected), Ok(reply)) = (node.waiting.front(), node.link.receive()) {
+                if let (Expected::Key(sent), Value::Okay) = (expected, &reply) {
+                    self.tally.stored += 1;
+                    self.tally.stored_bytes += sent.bytes() as u64;
+                } else if let Expected::Key(_) = expected {
+                    unanswered_count += 1;
+                }
+                node.waiting.pop_front();
+            }
+            let is_key = |expected: &&Expected| matches!(expected, Expected::Key(_));
+            unanswered_count += node.waiting.iter().filter(is_key).count();
+        }
+        unanswered_count
     }
 
     fn send_again(&mut self) -> Result<(), Failure> {
