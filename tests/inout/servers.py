@@ -53,7 +53,7 @@ class Talk:
 
     def wait_until_loaded(self):
         deadline = time.monotonic() + 30
-        while b"loading:0" not in self("INFO", "persistence"):
+        while b"\r\nloading:0\r\n" not in self("INFO", "persistence"):
             assert time.monotonic() < deadline, "still loading"
             time.sleep(0.02)
 

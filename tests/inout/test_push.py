@@ -77,6 +77,7 @@ class ToOneServer(PushTest):
         for arguments in ((f"redis://:sesame2@127.0.0.1:{port}",), (f"unix:{server.path}",)):
             ended = self.push("--dir", self.store, *arguments, code=IO)
             self.assertRegex(ended.sentence, "WRONGPASS|NOAUTH|uthenticat")
+            self.assertEqual(talk("DBSIZE"), 0)
             self.assertNotIn("sesame", ended.sentence)
 
     def test_a_server_of_redis_that_runs_is_a_source_for_every_type(self):
@@ -87,7 +88,7 @@ class ToOneServer(PushTest):
         self.assertEqual(report["stored"], len(keys) + sum(others.values()))
         self.assertEqual(sorted(other("KEYS", "*")), sorted(talk("KEYS", "*")))
         for key in talk("KEYS", "*"):
-            self.assertEqual(other("DUMP", key), talk("DUMP", key), key)
+            self.assertEqual(other("DEBUG", "DIGEST-VALUE", key), talk("DEBUG", "DIGEST-VALUE", key), key)
             self.assertEqual(other("PEXPIRETIME", key), talk("PEXPIRETIME", key), key)
 
     def test_a_source_that_does_not_say_when_keys_expire_is_asked_how_long_they_live(self):

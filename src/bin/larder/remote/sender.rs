@@ -267,6 +267,7 @@ impl Sender {
                 self.again.push_back((sent, None));
                 Ok(())
             }
+            "NOAUTH" => Err(self.nodes[at].link.unexpected("RESTORE", &reply)),
             _ if sent.attempts >= ATTEMPTS_MAX => {
                 self.refuse(&sent.dumped.key, code, &told(error));
                 Ok(())
