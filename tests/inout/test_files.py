@@ -393,7 +393,7 @@ class WithRedis(FilesTest):
             self.assertFalse(os.path.exists(self.store))
 
     def test_a_hundred_thousand_keys_come_from_a_redis_that_runs_through_a_pipe(self):
-        server, talk = self.run_redis()
+        server, talk = self.run_redis("--repl-diskless-sync-delay", "0")
         talk("DEBUG", "POPULATE", "100000", "key", "40")
         talk("RPUSH", "list", "a")
         told = subprocess.run(f"redis-cli -s {server.path} --rdb - 2>/dev/null | {PROGRAM} import --dir {self.store}", shell=True,

@@ -116,10 +116,10 @@ impl Import {
             Reader::new(self.file_format, BufReader::with_capacity(BUFFER_BYTES, file)).map_err(damaged)?;
         let mut shown = 0;
         while let Some(item) = reader.next().map_err(damaged)? {
-            if let (Some(store), Some(key)) = (store, loading::wanted(&item, self.database)) {
-                if store.exists(key)? {
-                    return Err(loading::conflict(key, 0));
-                }
+            if let (Some(store), Some(key)) = (store, loading::wanted(&item, self.database))
+                && store.exists(key)?
+            {
+                return Err(loading::conflict(key, 0));
             }
             show(&progress, &mut shown, reader.offset());
         }
