@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 
 const CLUSTER_SCHEME: &str = "redis+cluster://";
 const UNIX_SCHEME: &str = "unix:";
+const TLS_SCHEMES: [&str; 2] = ["rediss:", "valkeys:"];
 
 /// A server, or a cluster by some of its nodes.
 #[derive(Clone, Debug)]
@@ -51,11 +52,10 @@ impl Address {
 }
 
 fn parse_url(url: &str, whole: &str) -> Result<ConnectionInfo, Failure> {
-    let info = url.into_connection_info().map_err(|_| unusable(whole))?;
-    match info.addr() {
-        ConnectionAddr::Tcp(..) | ConnectionAddr::Unix(_) => Ok(info),
-        _ => Err(Failure::usage("TLS is not there: use a tunnel, or a Unix socket")),
+    if TLS_SCHEMES.iter().any(|scheme| url.starts_with(scheme)) {
+        return Err(Failure::usage("TLS is not there: use a tunnel, or a Unix socket"));
     }
+    url.into_connection_info().map_err(|_| unusable(whole))
 }
 
 /// The address itself stays unsaid: it may have a password in it.
