@@ -173,6 +173,27 @@ class Upkeep(ProgramTest):
         self.assertEqual(self.larder("backup", self.path("backup"), "--json").object["keys"], 500)
         self.assertEqual(self.contents(dir=self.path("backup")), {b"key:%d" % i: b"value:%d" % i for i in range(500)})
 
+    def test_while_a_backup_is_made_the_store_is_read_and_not_written(self):
+        self.fill(MANY)
+        was_stopped = False
+        for attempt in range(20):
+            target = self.path(f"backup-{attempt}")
+            backup = subprocess.Popen([PROGRAM, "backup", "--dir", self.store, target], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=self.environment())
+            while not os.path.exists(target) and backup.poll() is None:
+                time.sleep(0.001)
+            backup.send_signal(signal.SIGSTOP)
+            was_stopped = not os.path.exists(os.path.join(target, "MANIFEST"))
+            if was_stopped:
+                self.larder("set", "a", "b", code=BUSY)
+                self.assertEqual(self.larder("get", "key:1").out, b"value:1\n")
+            backup.send_signal(signal.SIGCONT)
+            _, sentence = backup.communicate(timeout=60)
+            self.assertEqual(backup.returncode, DONE, sentence)
+            if was_stopped:
+                self.larder("set", "a", "b")
+                break
+        self.assertTrue(was_stopped, "no backup was slow enough to be stopped on its way")
+
     def test_an_interrupted_backup_leaves_no_store_behind(self):
         self.fill(MANY)
         target = self.path("backup")
