@@ -37,6 +37,14 @@ class Keys(ProgramTest):
         self.larder("set", "empty", "")
         self.assertEqual(self.larder("get", "empty", "--raw").out, b"")
 
+    def test_a_value_may_come_from_the_store_it_goes_to(self):
+        self.larder("set", "jam", "quince")
+        line = f'"{PROGRAM}" get jam --raw | "{PROGRAM}" set copy'
+        for _ in range(10):
+            done = subprocess.run(["bash", "-o", "pipefail", "-c", line], env=self.environment(LARDER_DIR=self.store), capture_output=True, check=False)
+            self.assertEqual((done.returncode, done.stderr), (DONE, b""))
+        self.assertEqual(self.larder("get", "copy").out, b"quince\n")
+
     def test_keys_and_values_are_any_bytes(self):
         for key in ODD_KEYS:
             self.larder("set", "--", key, b"of " + key)

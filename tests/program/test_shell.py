@@ -158,12 +158,21 @@ class OnATerminal(ProgramTest):
         self.assertTrue(os.path.exists(self.path("mine")))
         self.assertFalse(os.path.exists(self.path(".local")))
 
+    def test_a_terminal_is_sent_no_control_characters_unless_they_are_asked_for(self):
+        self.larder("set", "bell", "\x1b[31mred\x07")
+        self.larder("set", "poem", "one\n\ttwo ü")
+        for arguments, wanted in ((["bell"], b'"\\x1b[31mred\\x07"\r\n'), (["bell", "--raw"], b"\x1b[31mred\x07"), (["poem"], "one\r\n\ttwo ü\r\n".encode())):
+            terminal = self.on_terminal("get", "--dir", self.store, *arguments)
+            self.assertEqual(terminal.wait_for(wanted), b"")
+            self.assertEqual(terminal.end(), DONE)
+        self.assertEqual(self.larder("get", "bell").out, b"\x1b[31mred\x07\n")
+
     def test_progress_is_for_terminals_and_gone_at_the_end(self):
         self.fill(20_000)
         terminal = self.on_terminal("backup", "--dir", self.store, self.path("backup"))
         before = terminal.wait_for(b"20,000 keys")
         self.assertEqual(terminal.end(), DONE)
-        self.assertIn(b"\x1b[", before, "a bar moves")
+        self.assertIn(b"backing up", before)
         piped = self.larder("backup", self.path("piped"))
         self.assertEqual((piped.err, piped.out.count(b"\n")), (b"", 1))
 

@@ -1,5 +1,6 @@
 """Carries out the transcript of a document: the lines of the blocks behind `<!--transcript-->` that begin with `$ ` are given to
-one shell, and what they print must be what stands below them, where … stands for anything within a line."""
+one shell, and what they print must be what stands below them, where … stands for anything within a line. What bash says of a job that has
+ended is left out."""
 import os
 import re
 import subprocess
@@ -22,9 +23,10 @@ with tempfile.TemporaryDirectory(prefix="larder-transcript-") as directory:
     environment = dict(os.environ, PATH=os.path.dirname(os.path.abspath(os.environ["LARDER_PROGRAM"])) + ":" + os.environ["PATH"])
     script = "set -m\n" + "".join(f"echo '<<{i}'\n{{ {command}\n}} 2>&1\necho '>>{i}' $?\n" for i, (command, _) in enumerate(steps))
     done = subprocess.run(["bash", "-c", script + "kill %1 2>/dev/null; wait"], cwd=directory, env=environment, capture_output=True, text=True, timeout=50)
+printed = re.sub(r"^\[1\]\+ .*\n", "", done.stdout, flags=re.M)
 failed = 0
 for i, (command, wanted) in enumerate(steps):
-    found = re.search(rf"<<{i}\n(.*?)>>{i} 0\n", done.stdout, re.S)
+    found = re.search(rf"<<{i}\n(.*?)>>{i} 0\n", printed, re.S)
     if not found or not re.fullmatch(".*".join(map(re.escape, wanted.strip().split("…"))), found.group(1).strip()):
         failed += 1
         print(f"{document}: $ {command}\n wanted: {wanted!r}\n printed: {found and found.group(1)!r} {done.stderr[-500:]}")

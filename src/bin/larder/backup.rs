@@ -4,7 +4,7 @@ use crate::copy::copy_whole;
 use crate::failure::{Exit, Outcome};
 use crate::output::{Output, counted};
 use crate::place::{Access, Format, Place};
-use clap::Args;
+use clap::{Args, ValueHint};
 use indicatif::BinaryBytes;
 use larder::SalvageReport;
 use serde::Serialize;
@@ -25,6 +25,7 @@ Examples:
 #[command(after_long_help = EXAMPLES)]
 pub struct Backup {
     /// The backup's directory: missing, or empty.
+    #[arg(value_hint = ValueHint::DirPath)]
     target: PathBuf,
     #[command(flatten)]
     format: Format,

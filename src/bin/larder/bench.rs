@@ -9,7 +9,7 @@ use crate::failure::{Exit, Failure, Outcome};
 use crate::output::Output;
 use crate::place::Format;
 use crate::progress::Progress;
-use clap::Args;
+use clap::{Args, ValueHint};
 use indicatif::{BinaryBytes, HumanCount};
 use larder::{Options, Store, SyncMode};
 use serde::Serialize;
@@ -37,7 +37,7 @@ const GOLDEN_GAMMA: u64 = 0x9e37_79b9_7f4a_7c15;
 #[command(after_long_help = EXAMPLES)]
 pub struct Bench {
     /// A directory on the file system to measure; it must be there.
-    #[arg(long, short = 'd', value_name = "DIR")]
+    #[arg(long, short = 'd', value_name = "DIR", value_hint = ValueHint::DirPath)]
     dir: PathBuf,
     /// So many keys.
     #[arg(long, value_name = "COUNT", default_value_t = 200_000, value_parser = clap::value_parser!(u64).range(1..=1 << 32))]

@@ -53,6 +53,12 @@ fn is_shown_escaped(c: char) -> bool {
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
+/// Whether a terminal can be sent them as they are: text, of any number of lines.
+pub fn is_harmless(bytes: &[u8]) -> bool {
+    let is_shown = |c: char| matches!(c, '\n' | '\t') || !is_shown_escaped(c);
+    std::str::from_utf8(bytes).is_ok_and(|text| text.chars().all(is_shown))
+}
+
 fn is_plain(text: &str) -> bool {
     let has_edges = text.starts_with(['"', ' ']) || text.ends_with(' ');
     !text.is_empty() && !has_edges && !text.chars().any(is_shown_escaped)

@@ -17,6 +17,7 @@ Examples:
 
 /// Print a key's value.
 ///
+/// Its bytes as they are, and a newline; on a terminal, a value that is no text is shown with escapes.
 /// Exit code 1 if there is no such key, or its time is over.
 #[derive(Args, Debug)]
 #[command(after_long_help = EXAMPLES)]
@@ -70,6 +71,8 @@ impl Operation for Get {
                         version: Some(version),
                         expires_at_ms: (expires_at_ms != 0).then_some(expires_at_ms),
                     })?;
+                } else if !self.raw && output.is_terminal() && !bytes::is_harmless(&value) {
+                    output.line(Shown(&value))?;
                 } else {
                     output.raw(&value)?;
                     output.raw(if self.raw { b"" } else { b"\n" })?;

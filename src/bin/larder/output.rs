@@ -8,7 +8,7 @@ use crate::failure::Failure;
 use indicatif::HumanCount;
 use serde::Serialize;
 use std::fmt::Display;
-use std::io::{self, BufWriter, Stdout, Write};
+use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
 
 pub struct Output {
     is_json: bool,
@@ -28,6 +28,11 @@ impl Output {
     /// Whether somebody talks to the program line by line.
     pub fn is_shell(&self) -> bool {
         self.is_shell
+    }
+
+    /// Whether somebody looks at it.
+    pub fn is_terminal(&self) -> bool {
+        self.out.get_ref().is_terminal()
     }
 
     /// What a command that did as it was told says only to somebody who is in a conversation with it.

@@ -7,7 +7,7 @@
 
 use crate::failure::{Failure, Outcome};
 use crate::output::Output;
-use clap::Args;
+use clap::{Args, ValueHint};
 use larder::{Options, Store};
 use std::path::{Path, PathBuf};
 
@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 #[derive(Args, Debug)]
 pub struct Place {
     /// The store's directory.
-    #[arg(long, short = 'd', value_name = "DIR", env = "LARDER_DIR", hide_env_values = true)]
+    #[arg(long, short = 'd', value_name = "DIR", env = "LARDER_DIR", hide_env_values = true, value_hint = ValueHint::DirPath)]
     pub dir: PathBuf,
     /// An option of the store, as verify_reads=all, max_size=1GiB or segment_size=16MiB; may be given several times.
     #[arg(long = "option", value_name = "NAME=VALUE")]
@@ -71,6 +71,11 @@ impl Place {
 pub trait Operation {
     fn access(&self) -> Access;
 
+    /// What is to be done before the store is opened.
+    fn prepare(&mut self) -> Result<(), Failure> {
+        Ok(())
+    }
+
     fn carry_out(&self, store: &Store, output: &mut Output) -> Outcome;
 
     /// What it has to say of a store that does not open, if that is more than the failure.
@@ -91,7 +96,8 @@ pub struct On<T: Args> {
 }
 
 impl<T: Args + Operation> On<T> {
-    pub fn run(&self) -> Outcome {
+    pub fn run(mut self) -> Outcome {
+        self.operation.prepare()?;
         let mut output = Output::new(self.format.json);
         let options = self.place.options(self.operation.access())?;
         let store = match Store::open(&self.place.dir, &options) {

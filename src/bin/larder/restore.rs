@@ -4,7 +4,7 @@ use crate::backup;
 use crate::copy::copy_whole;
 use crate::failure::Outcome;
 use crate::place::{Access, Format, Place};
-use clap::Args;
+use clap::{Args, ValueHint};
 use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
@@ -20,6 +20,7 @@ Examples:
 #[command(after_long_help = EXAMPLES)]
 pub struct Restore {
     /// The backup: any store's directory.
+    #[arg(value_hint = ValueHint::DirPath)]
     backup: PathBuf,
     #[command(flatten)]
     format: Format,

@@ -5,7 +5,7 @@ use crate::copy::copy;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::output::{Output, counted};
 use crate::place::{Access, Format, Place};
-use clap::Args;
+use clap::{Args, ValueHint};
 use indicatif::BinaryBytes;
 use larder::{Loss, SalvageReport};
 use serde::Serialize;
@@ -19,12 +19,13 @@ Examples:
 /// Bring what is intact in a damaged store into a new one, and list what is lost.
 ///
 /// A line for each damaged place: file, offset, length, key, the version that the new store has of that key, and what is
-/// wrong, with tabs between them and - for what is not known. Exit code 4 if there is such a place, 0 if nothing is lost.
+/// wrong, with tabs between them and - for what is not known. Exit code 4 if there is such a place, or if the list of files was not whole.
 /// Nothing of the damaged store is changed. Where a key's newest record is damaged, an older one takes its place.
 #[derive(Args, Debug)]
 #[command(after_long_help = EXAMPLES)]
 pub struct Salvage {
     /// The new store's directory: missing, or empty.
+    #[arg(value_hint = ValueHint::DirPath)]
     target: PathBuf,
     #[command(flatten)]
     format: Format,
@@ -61,7 +62,7 @@ impl Salvage {
         let mut output = Output::new(self.format.json);
         self.print(&report, &mut output)?;
         output.flush()?;
-        Ok(if report.losses.is_empty() { Exit::Done } else { Exit::Damaged })
+        Ok(if report.losses.is_empty() && report.has_whole_manifest { Exit::Done } else { Exit::Damaged })
     }
 
     fn print(&self, report: &SalvageReport, output: &mut Output) -> Result<(), Failure> {

@@ -9,6 +9,7 @@ use clap::Args;
 use larder::Store;
 use larder::store::{Condition, SetOptions, SetOutcome, Ttl};
 use serde::Serialize;
+use std::borrow::Cow;
 use std::ffi::OsString;
 use std::io::{self, Read};
 
@@ -47,6 +48,9 @@ pub struct Set {
     /// The key is given in base64, and so is the value if it is given here.
     #[arg(long)]
     base64: bool,
+    /// Standard input, if it is the value.
+    #[arg(skip)]
+    read: Option<Vec<u8>>,
 }
 
 #[derive(Serialize)]
@@ -63,20 +67,28 @@ impl Set {
         self.value.is_some()
     }
 
-    fn value(&self) -> Result<Vec<u8>, Failure> {
+    fn value(&self) -> Result<Cow<'_, [u8]>, Failure> {
         if let Some(argument) = &self.value {
-            return bytes::from_argument(argument, self.base64)
-                .map_err(|what| Failure::usage(format!("the value {what}")));
+            let value = bytes::from_argument(argument, self.base64);
+            return value.map(Cow::Owned).map_err(|what| Failure::usage(format!("the value {what}")));
         }
-        let mut value = Vec::new();
-        io::stdin().read_to_end(&mut value).map_err(|error| Failure::io("standard input", &error))?;
-        Ok(value)
+        Ok(Cow::Borrowed(self.read.as_deref().unwrap_or_default()))
     }
 }
 
 impl Operation for Set {
     fn access(&self) -> Access {
         Access::Create
+    }
+
+    /// Standard input to its end: what writes it may be reading the same store (`larder get a | larder set b`).
+    fn prepare(&mut self) -> Result<(), Failure> {
+        if !self.has_value() {
+            let mut value = Vec::new();
+            io::stdin().read_to_end(&mut value).map_err(|error| Failure::io("standard input", &error))?;
+            self.read = Some(value);
+        }
+        Ok(())
     }
 
     fn carry_out(&self, store: &Store, output: &mut Output) -> Outcome {
