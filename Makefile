@@ -33,7 +33,7 @@ MIRI_TESTS ?= epoch::tests storage::sim hashes_at_both_ends several_stripes_are 
 
 go_modules := $(patsubst %/go.mod,%,$(wildcard bindings/*/go.mod examples/*/go.mod tests/*/go.mod benches/*/*/go.mod))
 
-TEST_PARTS := harness-test lint rust-test mutants-named c-test c-static-libs c-test-asan kernel-test fuzz-replay c-examples vectors go-test go-vendor-test cpp-test python-test node-test java-test install-test kept-test deb-test reference-test docs-test demo program-test server-test server-clients c-test-valgrind models miri
+TEST_PARTS := harness-test lint rust-test mutants-named c-test c-static-libs c-test-asan kernel-test fuzz-replay c-examples vectors go-test go-vendor-test cpp-test python-test node-test java-test install-test kept-test deb-test reference-test docs-test demo program-test inout-test server-test server-clients c-test-valgrind models miri
 
 .PHONY: help build demo test measure harness-test lint rust-test go-test go-vendor-test bench models miri header clean
 .PHONY: need-rust need-go need-cc

@@ -16,12 +16,19 @@ mod completions;
 mod copy;
 mod del;
 mod duration;
+mod export;
 mod failure;
 mod get;
+mod import;
+mod interchange;
 mod man;
+mod origin;
 mod output;
 mod place;
 mod progress;
+mod push;
+mod rdb;
+mod remote;
 mod restore;
 mod salvage;
 mod scan;
@@ -60,6 +67,9 @@ enum Command {
     Compact(On<compact::Compact>),
     Backup(backup::Backup),
     Restore(restore::Restore),
+    Export(export::Export),
+    Import(import::Import),
+    Push(push::Push),
     Shell(shell::Shell),
     Serve(serve::Serve),
     Bench(bench::Bench),
@@ -81,6 +91,9 @@ impl Command {
             Command::Compact(compact) => compact.run(),
             Command::Backup(backup) => backup.run(),
             Command::Restore(restore) => restore.run(),
+            Command::Export(export) => export.run(),
+            Command::Import(import) => import.run(),
+            Command::Push(push) => push.run(),
             Command::Shell(shell) => shell.run(),
             Command::Serve(serve) => serve.run(),
             Command::Bench(bench) => bench.run(),

@@ -14,13 +14,12 @@
 
 mod commands;
 mod connection;
-mod crc64;
 mod execute;
 mod expiries;
 pub mod glob;
 mod keyspace;
 mod listener;
-mod numbers;
+pub mod numbers;
 mod pubsub;
 mod reply;
 mod request;
