@@ -53,6 +53,9 @@ pub struct Serve {
     /// End scripts that run longer than this.
     #[arg(long, value_name = "MS", default_value_t = 5_000)]
     script_time_max: u64,
+    /// Look for requests so long before sleeping, while clients ask quickly; 0 for never.
+    #[arg(long, value_name = "US", default_value_t = 50)]
+    spin: u64,
 }
 
 impl Serve {
@@ -76,6 +79,7 @@ impl Serve {
             clients_max: self.maxclients,
             idle_max: Duration::from_secs(self.timeout),
             script_max: Duration::from_millis(self.script_time_max),
+            spin_max: Duration::from_micros(self.spin),
             port: self.tcp.first().map_or(0, SocketAddr::port),
             unix_path: self.unix.as_ref().map_or_else(String::new, |path| path.display().to_string()),
             directory: self.dir.display().to_string(),

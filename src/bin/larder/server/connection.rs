@@ -6,6 +6,7 @@
 //! Not here: what requests mean (`execute`), when sockets are looked at (`turn`).
 
 use super::Server;
+use super::gets::{self, Gets};
 use super::request::{Args, Limits, Parsed, Parser};
 use super::session::Closing;
 use mio::net::{TcpStream, UnixStream};
@@ -177,6 +178,13 @@ impl Connection {
             }
             let limits =
                 Limits { bulk_bytes_max: server.settings.bulk_bytes_max, is_authenticated: session.is_authenticated };
+            if parser.is_at_start() && gets::may_begin(&bytes[used..]) {
+                let gets = Gets::at_front_of(&bytes[used..]);
+                if !gets.is_empty() && server.may_get_together(client) {
+                    used += server.get_together(client, &gets, UNREAD_BYTES_HELD.saturating_sub(unsent_bytes));
+                    continue;
+                }
+            }
             match parser.parse(&bytes[used..], limits) {
                 Parsed::Array(len) => {
                     server.execute(client, Args::new(&bytes[used..], parser.ranges()));

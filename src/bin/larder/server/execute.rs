@@ -12,7 +12,7 @@ use super::session::{Mute, Session};
 use super::table::{NO_AUTH, NO_MULTI, NOSCRIPT, SKIP_MONITOR, SKIP_SLOWLOG, Spec, WRITE};
 use larder::{Error, Status};
 use std::borrow::Cow;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 pub type Done = Result<(), Failure>;
 pub type Handler = fn(&mut Call<'_>, Args<'_>) -> Done;
@@ -193,7 +193,11 @@ impl Server {
         let spec = match self.look_up(args).and_then(|spec| self.may_run(client, spec).map(|()| spec)) {
             Ok(spec) => spec,
             Err(failure) => {
-                self.stats.rejected += 1;
+                self.stats.errors.note(&failure.text());
+                // Of a command that is not there nothing can be counted.
+                if let Some(spec) = self.table.find(args.get(0)) {
+                    self.stats.calls.reject(spec.name);
+                }
                 if let Some(transaction) = &mut self.sessions[client].transaction {
                     transaction.is_broken = true;
                 }
@@ -261,19 +265,24 @@ impl Call<'_> {
     #[inline]
     pub fn carry_out(&mut self, args: Args<'_>) {
         let begin = self.reply.bytes.len();
+        let mut failed = 0;
         if let Err(failure) = (self.spec.handler)(self, args) {
             // A reply that was begun is not sent: the error stands in its place.
             self.reply.bytes.truncate(begin);
             self.reply.error(&failure.text());
-            self.server.stats.failed += 1;
+            self.server.stats.errors.note(&failure.text());
+            failed = 1;
         }
         self.server.stats.commands += 1;
         if self.origin == Origin::Script {
+            // Its time is the script's.
+            self.server.stats.calls.note(self.spec.name, 1, Duration::ZERO, failed);
             return;
         }
         let now = Instant::now();
         let took = now.duration_since(self.server.clock_at);
         self.server.clock_at = now;
+        self.server.stats.calls.note(self.spec.name, 1, took, failed);
         let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         if self.server.slow.is_slow(took_us) && !self.spec.has(SKIP_SLOWLOG) {
             let session = &self.server.sessions[self.client];

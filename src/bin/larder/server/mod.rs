@@ -12,11 +12,13 @@
 //!   V2. What a client is not reading is bounded; so is what it can make the server hold by half a request.
 //!   V3. No command reads or writes a path that a client names.
 
+mod calls;
 mod commands;
 mod connection;
 mod crc64;
 mod execute;
 mod expiries;
+mod gets;
 mod glob;
 mod keyspace;
 mod listener;
@@ -26,6 +28,7 @@ mod reply;
 mod request;
 mod session;
 mod settings;
+mod spin;
 mod table;
 mod turn;
 mod watch;

@@ -22,6 +22,8 @@ pub struct Settings {
     pub unread_messages_bytes_max: usize,
     /// Clients idle for longer are closed; zero for never.
     pub idle_max: Duration,
+    /// How long the loop looks for requests before it sleeps, while clients come quickly.
+    pub spin_max: Duration,
     /// Scripts that run longer are ended.
     pub script_max: Duration,
     /// `notify-keyspace-events` as bits.
@@ -45,6 +47,7 @@ impl Default for Settings {
             unread_bytes_max: 64 << 20,
             unread_messages_bytes_max: 32 << 20,
             idle_max: Duration::ZERO,
+            spin_max: Duration::from_micros(50),
             script_max: Duration::from_secs(5),
             events: 0,
             slow_threshold_us: 10_000,

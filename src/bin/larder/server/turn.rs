@@ -5,6 +5,7 @@
 use super::connection::{Connection, Left, Socket};
 use super::listener::Listeners;
 use super::request::Parser;
+use super::spin::Spin;
 use super::{Server, Settings, commands};
 use larder::Store;
 use mio::event::Source;
@@ -29,6 +30,7 @@ const DRAIN_MAX: Duration = Duration::from_secs(2);
 
 struct Loop {
     server: Server,
+    spin: Spin,
     poll: Poll,
     listeners: Listeners,
     signals: UnixStream,
@@ -50,6 +52,7 @@ pub fn serve(
 ) -> Result<(), String> {
     signals.set_nonblocking(true).map_err(|error| format!("signals: {error}"))?;
     let mut serving = Loop {
+        spin: Spin::new(settings.spin_max),
         server: Server::new(Arc::clone(&store), settings),
         poll: Poll::new().map_err(|error| format!("epoll: {error}"))?,
         listeners,
@@ -92,7 +95,7 @@ impl Loop {
         let mut events = Events::with_capacity(EVENTS_MAX);
         while !self.server.is_stopping {
             let timeout = if self.ready.is_empty() { self.rest() } else { Duration::ZERO };
-            match self.poll.poll(&mut events, Some(timeout)) {
+            match self.spin.poll(&mut self.poll, &mut events, timeout) {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(format!("epoll: {error}")),
                 _ => {}
             }

@@ -1,5 +1,6 @@
 //! What the server notes of itself: slow commands (SLOWLOG), spikes (LATENCY), counts (INFO).
 
+use super::calls::{CallTable, ErrorTable};
 use super::request::Args;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -12,10 +13,10 @@ pub struct Counts {
     pub commands: u64,
     pub hits: u64,
     pub misses: u64,
-    /// Error replies of commands that ran.
-    pub failed: u64,
-    /// Requests that did not come to run.
-    pub rejected: u64,
+    /// By command.
+    pub calls: CallTable,
+    /// Error replies.
+    pub errors: ErrorTable,
     pub bytes_in: u64,
     pub bytes_out: u64,
     pub expired_events: u64,
