@@ -224,6 +224,16 @@ impl Server {
         Call { server: self, client, reply, spec, origin: Origin::Client }.carry_out(args);
     }
 
+    /// A command took long: for SLOWLOG and the operator.
+    #[cold]
+    pub fn note_slow(&mut self, client: usize, name: &'static str, took_us: u64, args: Args<'_>) {
+        let session = &self.sessions[client];
+        let (addr, client_name) = (session.addr.clone(), session.name.clone());
+        // What is stored is nothing for a log.
+        self.log.warn(format_args!("{name} of {addr} took {took_us} µs (SLOWLOG GET shows it)"));
+        self.slow.add(took_us, args, addr, client_name);
+    }
+
     /// An EXEC that may not run ends its transaction all the same.
     fn abort_transaction(&mut self, client: usize, why: &Failure, reply: &mut Reply) {
         let session = &mut self.sessions[client];
@@ -283,11 +293,10 @@ impl Call<'_> {
         let took = now.duration_since(self.server.clock_at);
         self.server.clock_at = now;
         self.server.stats.calls.note(self.spec.name, 1, took, failed);
+        self.server.stats.durations.note(took, 1);
         let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         if self.server.slow.is_slow(took_us) && !self.spec.has(SKIP_SLOWLOG) {
-            let session = &self.server.sessions[self.client];
-            let (addr, name) = (session.addr.clone(), session.name.clone());
-            self.server.slow.add(took_us, args, addr, name);
+            self.server.note_slow(self.client, self.spec.name, took_us, args);
         }
         self.server.latency.observe("command", took_us);
     }

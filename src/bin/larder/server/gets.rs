@@ -142,14 +142,13 @@ impl Server {
         let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         if self.slow.is_slow(took_us) {
             // Nobody knows which of them it was: it is noted once, with its first key.
-            let session = &self.sessions[client];
-            let (addr, name) = (session.addr.clone(), session.name.clone());
             let text = [b"GET", gets.keys[0]].concat();
             let ranges = [(0, 3), (3, text.len() as u32)];
-            self.slow.add(took_us, Args::new(&text, &ranges), addr, name);
+            self.note_slow(client, "get", took_us, Args::new(&text, &ranges));
         }
         self.latency.observe("command", took_us);
         self.stats.calls.note("get", answered as u64, took, failed);
+        self.stats.durations.note(took, answered as u64);
         gets.ends[answered - 1]
     }
 }
@@ -161,7 +160,8 @@ mod tests {
     #[test]
     fn gets_are_found_up_to_the_first_thing_that_is_none() {
         let get = b"*2\r\n$3\r\nGET\r\n$1\r\na\r\n*2\r\n$3\r\ngEt\r\n$0\r\n\r\n";
-        for end in [&b""[..], b"*1\r\n$4\r\nPING\r\n", b"*2\r\n$3\r\nGET\r\n$1\r\n", b"*2\r\n$3\r\nDEL\r\n$1\r\na\r\n"] {
+        for end in [&b""[..], b"*1\r\n$4\r\nPING\r\n", b"*2\r\n$3\r\nGET\r\n$1\r\n", b"*2\r\n$3\r\nDEL\r\n$1\r\na\r\n"]
+        {
             let bytes = [get, end].concat();
             let gets = Gets::at_front_of(&bytes);
             assert_eq!(gets.count, 2);

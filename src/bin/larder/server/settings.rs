@@ -1,5 +1,6 @@
 //! What an operator can set, at the start or by CONFIG SET.
 
+use super::log::Level;
 use std::time::Duration;
 
 /// Longest key or value that a request may hold by default, bytes.
@@ -29,6 +30,7 @@ pub struct Settings {
     /// `notify-keyspace-events` as bits.
     pub events: u32,
     pub slow_threshold_us: i64,
+    pub log_level: Level,
     /// For INFO and CONFIG GET.
     pub port: u16,
     pub unix_path: String,
@@ -51,6 +53,7 @@ impl Default for Settings {
             script_max: Duration::from_secs(5),
             events: 0,
             slow_threshold_us: 10_000,
+            log_level: Level::Info,
             port: 0,
             unix_path: String::new(),
             directory: String::new(),

@@ -65,6 +65,7 @@ fn write_section(text: &mut String, section: &str, server: &Server, stats: &Stat
         "memory" => {
             let used = stats.index_bytes + server.buffer_bytes as u64 + server.scripts.memory_bytes() as u64;
             line("used_memory", &used);
+            line("used_memory_rss", &super::super::metrics::resident_bytes().unwrap_or(0));
             line("index_bytes", &stats.index_bytes);
             line("client_buffer_bytes", &server.buffer_bytes);
             line("used_memory_lua", &server.scripts.memory_bytes());
@@ -98,6 +99,7 @@ fn write_section(text: &mut String, section: &str, server: &Server, stats: &Stat
             line("total_net_output_bytes", &counts.bytes_out);
             line("rejected_connections", &counts.refused_connections);
             line("expired_keys", &stats.expired);
+            line("slow_commands", &server.slow.count());
             line("evicted_keys", &0);
             line("keyspace_hits", &counts.hits);
             line("keyspace_misses", &counts.misses);
@@ -113,7 +115,8 @@ fn write_section(text: &mut String, section: &str, server: &Server, stats: &Stat
         "commandstats" => {
             for (name, calls) in counts.calls.all() {
                 let took_us = calls.took.as_micros();
-                let each_us = if calls.count == 0 { 0.0 } else { calls.took.as_nanos() as f64 / 1e3 / calls.count as f64 };
+                let each_us =
+                    if calls.count == 0 { 0.0 } else { calls.took.as_nanos() as f64 / 1e3 / calls.count as f64 };
                 let what = format_args!(
                     "calls={},usec={took_us},usec_per_call={each_us:.2},rejected_calls={},failed_calls={}",
                     calls.count, calls.rejected, calls.failed
