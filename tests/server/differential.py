@@ -228,6 +228,8 @@ def normal(args, reply):
         return b":%d" % (int(reply[1:]) // 4) if abs(int(reply[1:])) > 2 else reply
     if name == "command" and len(args) == 1 and reply[:1] == b"*":
         return b"commands have tips there"
+    if name == "client" and len(args) > 1 and reply[:1] in b"$=:":
+        return b"each has clients of its own"
     if name == "memory" and reply[:1] == b":":
         return b"memory is not the same"
     if name == "slowlog" and reply[:1] == b"*":

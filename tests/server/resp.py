@@ -115,9 +115,9 @@ class Server:
                 time.sleep(0.01)
         raise RuntimeError(f"{self.arguments[0]} does not listen: {self.log()}")
 
-    def log(self):
+    def log(self, length=2000):
         with open(os.path.join(self.directory, "log"), "rb") as log:
-            return log.read()[-2000:].decode(errors="replace")
+            return log.read()[-length:].decode(errors="replace")
 
     def client(self, timeout=10.0):
         """A client, closed with the server at the latest."""

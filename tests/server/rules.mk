@@ -19,6 +19,7 @@ server-test: need-rust need-cc build program ## larder serve next to redis-serve
 	  echo "SKIP: server-test: redis-server is not installed (apt-get install redis-server)"; exit $${LARDER_FORBID_SKIP:-0}; fi; \
 	set -e; export LARDER_PROGRAM=$(LARDER_PROGRAM) CC="$(CC)" LIB_DIR="$(abspath $(LIB_DIR))"; \
 	timeout 120 $(PYTHON) tests/server/behaviour.py; \
+	CLIENTS_DIR=$(abspath $(clients_dir)) timeout 120 $(PYTHON) tests/server/operating.py; \
 	timeout 60 $(PYTHON) tests/server/differential.py --seconds 15; \
 	timeout 60 $(PYTHON) tests/server/transcript.py README.md
 

@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 /// File descriptors besides those of clients.
@@ -88,8 +89,12 @@ impl Serve {
         let listeners = self.listen()?;
         raise_descriptor_limit(self.maxclients);
         let (signals, wake) = UnixStream::pair().map_err(|error| format!("a pair of sockets: {error}"))?;
+        let signal_sent = Arc::new(AtomicUsize::new(0));
         for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
             let wake = wake.try_clone().map_err(|error| format!("signals: {error}"))?;
+            // Which one is noted before the loop is woken.
+            signal_hook::flag::register_usize(signal, Arc::clone(&signal_sent), signal.unsigned_abs() as usize)
+                .map_err(|error| format!("signals: {error}"))?;
             signal_hook::low_level::pipe::register(signal, wake).map_err(|error| format!("signals: {error}"))?;
         }
         let store = Store::open(&self.dir, &options).map_err(|error| format!("{}: {error}", self.dir.display()))?;
@@ -101,6 +106,7 @@ impl Serve {
             idle_max: Duration::from_secs(self.timeout),
             script_max: Duration::from_millis(self.script_time_max),
             log_level: self.log_level,
+            signal_sent,
             spin_max: Duration::from_micros(self.spin),
             port: self.tcp.first().map_or(0, SocketAddr::port),
             unix_path: self.unix.as_ref().map_or_else(String::new, |path| path.display().to_string()),

@@ -1,6 +1,8 @@
 //! What an operator can set, at the start or by CONFIG SET.
 
 use super::log::Level;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 /// Longest key or value that a request may hold by default, bytes.
@@ -31,6 +33,8 @@ pub struct Settings {
     pub events: u32,
     pub slow_threshold_us: i64,
     pub log_level: Level,
+    /// The number of the signal that asked for the end, 0 before.
+    pub signal_sent: Arc<AtomicUsize>,
     /// For INFO and CONFIG GET.
     pub port: u16,
     pub unix_path: String,
@@ -54,6 +58,7 @@ impl Default for Settings {
             events: 0,
             slow_threshold_us: 10_000,
             log_level: Level::Info,
+            signal_sent: Arc::default(),
             port: 0,
             unix_path: String::new(),
             directory: String::new(),

@@ -15,6 +15,7 @@ use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
 use std::io::{self, Read};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 const UNIX: Token = Token(0);
@@ -125,7 +126,10 @@ impl Loop {
                         let mut bytes = [0; 16];
                         if self.signals.read(&mut bytes).is_ok_and(|len| len > 0) {
                             self.server.is_stopping = true;
-                            self.server.log.info("stopping: a signal to end was sent");
+                            let number = self.server.settings.signal_sent.load(Ordering::Relaxed);
+                            let name =
+                                if number == signal_hook::consts::SIGINT as usize { "SIGINT" } else { "SIGTERM" };
+                            self.server.log.info(format_args!("stopping: {name} was sent"));
                         }
                     }
                     UNIX => self.accept_unix(),

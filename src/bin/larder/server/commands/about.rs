@@ -61,7 +61,7 @@ pub fn command_info(call: &mut Call<'_>, args: Args<'_>) -> Done {
     for name in args.from(2).iter() {
         match find(call, name) {
             Some(spec) => write_spec(call.reply, spec),
-            None => call.reply.null_array(),
+            None => call.reply.null(),
         }
     }
     Ok(())

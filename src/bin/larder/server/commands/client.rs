@@ -118,12 +118,12 @@ pub fn client_kill(call: &mut Call<'_>, args: Args<'_>) -> Done {
         call.reply.ok();
         return Ok(());
     }
-    if !args.len().is_multiple_of(2) {
-        return Err(SYNTAX_ERROR);
-    }
     let mut skips_own = true;
     let mut conditions: Vec<Condition> = Vec::new();
     for i in (2..args.len()).step_by(2) {
+        if i + 1 == args.len() {
+            return Err(SYNTAX_ERROR);
+        }
         let value = args.get(i + 1).to_vec();
         match args.get(i).to_ascii_lowercase().as_slice() {
             b"id" => {
