@@ -2,7 +2,7 @@
 everysec against sync=interval:1000, always against always), over a Unix socket and TCP, with 1, 10 and 50 clients, one request at
 a time and 16.
 
-    rates.py [--rounds N] [--seconds S] [--only WORD …] [--json FILE] [--processors]
+    rates.py [--rounds N] [--seconds S] [--only WORD …] [--json FILE]
 
 Two clients ask. `redis-benchmark` is the known one; it is one thread and costs more per request than either server, so that it
 often measures itself. `load` (load.c) sends the same requests and only counts the bytes of the replies. A third server, `nothing`
@@ -12,6 +12,10 @@ from anybody, the bound in the table.
 Per setting: the median rate over the rounds, in which the servers alternate, the median of the rounds' ratios, the 50th and 99th
 percentile of the time from request to reply, and the processor time that each server took per command (from the kernel's account,
 user and system), which the client's share is not in.
+
+Whatever else runs on the machine meanwhile takes processors away from one server and not from the other. So a measurement during
+which others had more than a quarter of one is made again, after a pause, up to a number of times; how much others had at last is
+in the output, and a row of which it was much is marked with a `*`.
 
 `--json` writes everything; draw.py makes docs/benchmarks/server.svg and the table of docs/server.md of it.
 """
@@ -33,12 +37,21 @@ TICKS = os.sysconf("SC_CLK_TCK")
 # The two sides' names for one promise, and the commands whose cost it changes.
 SYNCS = (("interval:1000", "everysec", ("set", "get")), ("always", "always", ("set",)))
 KEYS, VALUE_BYTES = 100_000, 100
+# The share of a processor that others may have during a measurement, and how often and after how long it is made again.
+OTHERS_MAX, ATTEMPTS, PAUSE_S = 0.25, 4, 0.2
 
 
 def cpu_seconds(process):
     with open(f"/proc/{process.pid}/stat") as stat:
         fields = stat.read().rsplit(") ", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def busy_seconds():
+    """What all processors have worked since the start of the machine, for anybody."""
+    with open("/proc/stat") as stat:
+        fields = [int(field) for field in stat.readline().split()[1:9]]
+    return (sum(fields) - fields[3] - fields[4]) / TICKS
 
 
 def version(program, *arguments):
@@ -99,6 +112,25 @@ def run(command):
     return done.stdout
 
 
+def ask_in_peace(*arguments):
+    """As `ask`, again and again until others leave the processors alone, with the share that they had of one."""
+    for attempt in range(ATTEMPTS):
+        busy, own = busy_seconds(), own_seconds(arguments[0])
+        begun = time.monotonic()
+        found = ask(*arguments)
+        others = (busy_seconds() - busy - own_seconds(arguments[0]) + own) / (time.monotonic() - begun)
+        if others <= OTHERS_MAX:
+            break
+        time.sleep(PAUSE_S)
+    return (*found, max(0.0, others))
+
+
+def own_seconds(servers):
+    """What the clients that have ended and all servers have worked."""
+    ended = os.times()
+    return ended.children_user + ended.children_system + sum(cpu_seconds(process) for process in servers.processes.values())
+
+
 def ask(servers, name, client, socket, command, clients, pipeline, count):
     """Requests a second, the 50th and 99th percentile in microseconds, and the server's processor time per command in microseconds."""
     address = servers.address(name, socket, client)
@@ -128,10 +160,11 @@ def measure(servers, setting, rounds, seconds):
     found = {name: [] for name in names}
     for _ in range(rounds):
         for name in names:
-            found[name].append(ask(servers, name, client, socket, command, clients, pipeline, counts[name]))
+            found[name].append(ask_in_peace(servers, name, client, socket, command, clients, pipeline, counts[name]))
     median = lambda name, field: statistics.median(row[field] for row in found[name])
     row = {"sync": sync, "socket": socket, "client": client, "clients": clients, "pipeline": pipeline, "command": command}
     row["ratio"] = statistics.median(ours[0] / theirs[0] for theirs, ours in zip(found["redis"], found["larder"]))
+    row["others"] = round(max(median(name, 4) for name in names), 2)
     for name in names:
         fields = zip(("rate", "p50_us", "p99_us", "cpu_us"), range(4))
         row[name.split("-")[0]] = {field: round(median(name, at), 2) for field, at in fields}
@@ -171,7 +204,7 @@ def main():
                 redis, larder, nothing = row["redis"], row["larder"], row.get("nothing")
                 bound = f"{nothing['rate']:,.0f}" if nothing else ""
                 print(f"| {sync} | {setting[1]} | {setting[2]} | {setting[3]} | {setting[4]} | {setting[5]} | {redis['rate']:,.0f} | {larder['rate']:,.0f} | "
-                      f"{row['ratio']:.2f} | {bound} | {redis['p50_us']:.0f} | {larder['p50_us']:.0f} | {redis['p99_us']:.0f} | {larder['p99_us']:.0f} | "
+                      f"{row['ratio']:.2f}{'*' if row['others'] > OTHERS_MAX else ''} | {bound} | {redis['p50_us']:.0f} | {larder['p50_us']:.0f} | {redis['p99_us']:.0f} | {larder['p99_us']:.0f} | "
                       f"{redis['cpu_us']:.2f} | {larder['cpu_us']:.2f} |", flush=True)
         finally:
             servers.stop()
