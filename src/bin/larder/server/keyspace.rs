@@ -44,6 +44,11 @@ impl Server {
         Ok(found)
     }
 
+    /// As [`Server::find`] for commands that write: neither a hit nor a miss.
+    pub fn peek<R>(&self, key: &[u8], read: impl FnOnce(&[u8]) -> R) -> Result<Option<R>> {
+        absent_if_too_long(self.store.get_with(key, read))
+    }
+
     /// A copy of the key's value, and its expiry.
     pub fn held(&mut self, key: &[u8]) -> Result<Option<Held>> {
         let held = |found: Found<'_>| Held { value: found.value.to_vec(), expires_at_ms: found.expires_at_ms };

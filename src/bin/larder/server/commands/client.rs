@@ -1,6 +1,6 @@
 //! CLIENT: the connections, and one's own.
 
-use super::super::execute::{Call, Done, Failure, SYNTAX_ERROR, failure, failure_of};
+use super::super::execute::{Call, Done, Failure, SYNTAX_ERROR, cut, failure, failure_of};
 use super::super::request::Args;
 use super::super::session::{Closing, Mute, Session};
 use super::connection::check_name;
@@ -79,7 +79,7 @@ fn parse_kind(arg: &[u8]) -> Result<&'static str, Failure> {
         b"pubsub" => Ok("pubsub"),
         b"master" => Ok("master"),
         b"replica" | b"slave" => Ok("replica"),
-        _ => Err(failure_of([b"ERR Unknown client type '", arg, b"'"].concat())),
+        _ => Err(failure_of([b"ERR Unknown client type '", cut(arg, arg.len()), b"'"].concat())),
     }
 }
 
@@ -118,12 +118,12 @@ pub fn client_kill(call: &mut Call<'_>, args: Args<'_>) -> Done {
         call.reply.ok();
         return Ok(());
     }
-    if !args.len().is_multiple_of(2) {
-        return Err(SYNTAX_ERROR);
-    }
     let mut skips_own = true;
     let mut conditions: Vec<Condition> = Vec::new();
     for i in (2..args.len()).step_by(2) {
+        if i + 1 == args.len() {
+            return Err(SYNTAX_ERROR);
+        }
         let value = args.get(i + 1).to_vec();
         match args.get(i).to_ascii_lowercase().as_slice() {
             b"id" => {
@@ -139,7 +139,7 @@ pub fn client_kill(call: &mut Call<'_>, args: Args<'_>) -> Done {
             }
             b"user" => {
                 if value != b"default" {
-                    return Err(failure_of([b"ERR No such user '", &value[..], b"'"].concat()));
+                    return Err(failure_of([b"ERR No such user '", cut(&value, value.len()), b"'"].concat()));
                 }
             }
             b"skipme" => match value.to_ascii_lowercase().as_slice() {
