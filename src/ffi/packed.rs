@@ -56,7 +56,7 @@ pub unsafe extern "C" fn larder_write_packed(
                 }
                 rejected.error
             })?;
-            db.store().write(&ops, flags & LARDER_SYNC != 0).map(|()| Status::Ok)
+            db.target().write(&ops, flags & LARDER_SYNC != 0).map(|()| Status::Ok)
         })
     }
 }
@@ -108,7 +108,7 @@ pub unsafe extern "C" fn larder_get_many_packed(
             let keys = parse_keys(keys).map_err(|rejected| rejected.error)?;
             let out = NonNull::new(out.cast::<MaybeUninit<u8>>()).unwrap_or(NonNull::dangling());
             let mut answers = Answers::new(std::slice::from_raw_parts_mut(out.as_ptr(), capacity));
-            db.store().get_many_with(&keys, |_, outcome| match outcome {
+            db.target().get_many_with(&keys, |_, outcome| match outcome {
                 Ok(Some(value)) => answers.push(Status::Ok, value),
                 Ok(None) => answers.push(Status::NotFound, b""),
                 Err(error) => answers.push(error.status(), b""),

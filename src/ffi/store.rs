@@ -81,7 +81,7 @@ pub unsafe extern "C" fn larder_len(db: *mut larder, count: *mut u64, err: *mut 
     unsafe {
         on_store(db, err, |db| {
             let count = required("count", count)?;
-            count.write(db.store().len()?);
+            count.write(db.target().len()?);
             Ok(Status::Ok)
         })
     }
@@ -104,7 +104,7 @@ pub unsafe extern "C" fn larder_len(db: *mut larder, count: *mut u64, err: *mut 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn larder_sync(db: *mut larder, err: *mut larder_error) -> larder_status {
     // SAFETY: the caller's promise.
-    unsafe { on_store(db, err, |db| db.store().sync().map(|()| Status::Ok)) }
+    unsafe { on_store(db, err, |db| db.target().sync().map(|()| Status::Ok)) }
 }
 
 /// Reclaims the space of what was overwritten, deleted and expired. With the option `compaction=auto`
@@ -121,7 +121,7 @@ pub unsafe extern "C" fn larder_sync(db: *mut larder, err: *mut larder_error) ->
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn larder_compact(db: *mut larder, err: *mut larder_error) -> larder_status {
     // SAFETY: the caller's promise.
-    unsafe { on_store(db, err, |db| db.store().compact().map(|()| Status::Ok)) }
+    unsafe { on_store(db, err, |db| db.target().compact().map(|()| Status::Ok)) }
 }
 
 /// Checks every record of the log. `*bad_records` is set on `LARDER_OK`, to 0, and on the
@@ -144,7 +144,7 @@ pub unsafe extern "C" fn larder_verify(
     unsafe {
         on_store(db, err, |db| {
             let bad_records = required("bad_records", bad_records)?;
-            let report = db.store().verify()?;
+            let report = db.target().verify()?;
             bad_records.write(report.bad_records);
             match report.bad_records {
                 0 => Ok(Status::Ok),
@@ -182,7 +182,7 @@ pub unsafe extern "C" fn larder_stats_get(
                     "stats->struct_size is {struct_size}, not {STATS_HEAD_BYTES} to {STATS_BYTES_MAX}; set it to sizeof(larder_stats)"
                 )));
             }
-            let known = larder_stats::new(struct_size, &db.store().stats()?);
+            let known = larder_stats::new(struct_size, &db.target().stats()?);
             let struct_bytes = struct_size as usize;
             let known_bytes = struct_bytes.min(size_of::<larder_stats>());
             let target = stats.cast::<u8>().as_ptr();
