@@ -299,7 +299,7 @@ impl Inner {
     fn enter_to_write(&self) -> Result<Entered<'_>> {
         let entered = self.enter()?;
         if self.is_read_only {
-            return Err(Error::new(Status::ReadOnly, "it was opened with read_only=true"));
+            return Err(Error::new(Status::ReadOnly, "the store was opened read-only"));
         }
         match self.refusal.get() {
             Some(why) => Err(Error::new(Status::ReadOnly, why.as_str())),
