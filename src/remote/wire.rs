@@ -118,6 +118,8 @@ impl Wire {
             return Err(Error::new(Status::InvalidArgument, message));
         }
         match self.receive().map_err(cannot)? {
+            // It says the same to whatever it is asked until it is ready, and that is waited for where it is asked.
+            Value::ServerError(refused) if refused.code() == "LOADING" => Ok(()),
             Value::ServerError(refused) => Err(refusal(place, &refused)),
             _ => Ok(()),
         }
