@@ -93,15 +93,28 @@ impl StagedPages {
     }
 
     /// Puts the file's own pages in the place of copies; whoever reads there sees the same bytes before and after.
+    /// If the system refuses, the copies stay.
     fn remap(&self, file: &File, range: Range<usize>, protection: libc::c_int) -> bool {
-        let flags = libc::MAP_SHARED | libc::MAP_FIXED;
         let Ok(offset) = libc::off64_t::try_from(range.start) else { return false };
-        // SAFETY: whole pages of a live map of our own, at which nothing but the same bytes of the same file is put
-        // (SP2), in one step for whoever reads there; the file is that long (ST2), and its space reserved (ST3).
-        let place = unsafe {
-            let start = self.pages.as_mut_ptr().add(range.start);
-            libc::mmap64(start.cast(), range.len(), protection, flags, file.as_raw_fd(), offset)
+        // Elsewhere first: where the file refuses (a file system that was shut down does), a map with MAP_FIXED has
+        // already taken away what was there.
+        // SAFETY: a new map at a place of the system's choice; the file is that long (ST2), and its space reserved (ST3).
+        let fresh = unsafe {
+            libc::mmap64(std::ptr::null_mut(), range.len(), protection, libc::MAP_SHARED, file.as_raw_fd(), offset)
         };
+        if fresh == libc::MAP_FAILED {
+            return false;
+        }
+        // SAFETY: whole pages of a live map of our own, at which nothing but the same bytes of the same file is put
+        // (SP2), in one step for whoever reads there; nobody else knows `fresh`.
+        let place = unsafe {
+            let start: *mut libc::c_void = self.pages.as_mut_ptr().add(range.start).cast();
+            libc::mremap(fresh, range.len(), range.len(), libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED, start)
+        };
+        if place == libc::MAP_FAILED {
+            // SAFETY: the map that was just made, which nobody has seen.
+            unsafe { libc::munmap(fresh, range.len()) };
+        }
         place != libc::MAP_FAILED
     }
 }
@@ -145,5 +158,38 @@ impl Backing for StagedPages {
         let Some(file) = self.file.lock().take() else { return };
         // A refusal leaves the map as it was.
         self.remap(&file, 0..self.pages.len(), libc::PROT_READ);
+    }
+}
+
+#[cfg(all(test, not(miri)))]
+mod tests {
+    use super::*;
+    use std::os::fd::{FromRawFd, OwnedFd};
+    use std::os::unix::net::UnixStream;
+
+    #[test]
+    fn copies_stay_where_the_file_refuses_to_be_mapped() {
+        let (socket, _other) = UnixStream::pair().unwrap();
+        // A socket is asked, and refuses, as late as a file system that was shut down.
+        let refusing = File::from(OwnedFd::from(socket));
+        // SAFETY: a new descriptor, which the file owns.
+        let file = unsafe { File::from_raw_fd(libc::memfd_create(c"staged".as_ptr(), 0)) };
+        file.set_len(8 * PAGE_LEN as u64).unwrap();
+        file.write_all_at(&[7; 8 * PAGE_LEN], 0).unwrap();
+        let mut options = MmapOptions::new();
+        // SAFETY: a file of this test's own, which keeps its length.
+        let pages = MmapRaw::from(unsafe { options.len(8 * PAGE_LEN).map_copy(&file).unwrap() });
+        let staged = StagedPages { pages, file: Mutex::new(None), shared_len: AtomicUsize::new(0) };
+        for protection in [libc::PROT_READ | libc::PROT_WRITE, libc::PROT_READ] {
+            assert!(!staged.remap(&refusing, PAGE_LEN..3 * PAGE_LEN, protection));
+            // SAFETY: in bounds; if the pages are gone this test dies here.
+            let bytes = unsafe { std::slice::from_raw_parts(staged.pages.as_ptr(), 8 * PAGE_LEN) };
+            assert!(bytes.iter().all(|byte| *byte == 7));
+        }
+        file.write_all_at(&[8; PAGE_LEN], PAGE_LEN as u64).unwrap();
+        assert!(staged.remap(&file, PAGE_LEN..2 * PAGE_LEN, libc::PROT_READ));
+        // SAFETY: in bounds, and stored to by nobody.
+        let bytes = unsafe { std::slice::from_raw_parts(staged.pages.as_ptr(), 8 * PAGE_LEN) };
+        assert!(bytes[PAGE_LEN..2 * PAGE_LEN].iter().all(|byte| *byte == 8), "the file's pages are not there");
     }
 }
