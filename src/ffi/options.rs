@@ -23,12 +23,14 @@ const _: () = assert!(offset_of!(larder_options, 0) == 0);
 #[derive(Clone, Default)]
 pub(super) struct Chosen {
     pub(super) options: Options,
+    #[cfg(feature = "remote")]
     names: Vec<String>,
 }
 
 impl Chosen {
     fn set(&mut self, name: &str, value: &str) -> Result<()> {
         self.options.set(name, value)?;
+        #[cfg(feature = "remote")]
         if !self.names.iter().any(|known| known == name) {
             self.names.push(name.to_owned());
         }

@@ -101,7 +101,7 @@ class InACluster(unittest.TestCase):
                     elif what < 0.6:
                         if db.get_many(keys) != [mine.get(other) for other in keys]:
                             wrong.append(("get_many", number))
-                    elif what < 0.65:
+                    elif what < 0.61:
                         if dict(db.scan(b"{tag%d}:%d:" % (number % 8, number))) != {k: v for k, v in mine.items() if k.startswith(b"{tag%d}:%d:" % (number % 8, number))}:
                             wrong.append(("scan", number))
                     elif db.get(key) != mine.get(key):

@@ -97,6 +97,7 @@ class Cluster:
             if time.monotonic() > deadline:
                 raise RuntimeError("the cluster does not come up")
             time.sleep(0.05)
+        self.settle()
 
     @property
     def location(self):
@@ -138,6 +139,22 @@ class Cluster:
         name = self.name_of(target)
         for node in [target, source, *self.nodes]:
             self.command(node, "CLUSTER", "SETSLOT", slot, "NODE", name)
+        self.settle()
+
+    def settle(self, seconds=10.0):
+        """Until all nodes have heard who owns what since when. A slot that moves on before that may lose its keys: a node
+        that hears late that it owns nothing there deletes what it has."""
+        deadline = time.monotonic() + seconds
+        while len({self.view_of(node) for node in self.nodes}) > 1:
+            if time.monotonic() > deadline:
+                raise RuntimeError("the nodes do not agree")
+            time.sleep(0.002)
+
+    def view_of(self, node):
+        """Each node's name, epoch and slots, as this one knows them."""
+        lines = self.command(node, "CLUSTER", "NODES").decode().splitlines()
+        words = (line.split() for line in lines)
+        return tuple(sorted((word[0], word[6], *(slots for slots in word[8:] if not slots.startswith("["))) for word in words))
 
     def remove(self):
         for node in self.nodes:
