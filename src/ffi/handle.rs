@@ -79,14 +79,19 @@ impl Kind for Target {
 /// Opens the store in the directory `location`, with `options` or, for NULL, the defaults. The last
 /// component of the path is created if need be, its parents are not.
 ///
-/// A location that begins with the name of a scheme and a colon, as `unix:/run/larder.sock`, names
-/// another target; none is known to this build. For a directory of such a name write `./unix:dir`.
+/// A location that begins with the name of a scheme and a colon names another target. `unix:PATH`,
+/// `redis://HOST:PORT` and `redis+cluster://HOST:PORT,HOST:PORT` are servers that speak the protocol of
+/// Redis; a library that was built for them (`make install REMOTE=1`) gives the same handle over them, others
+/// return `LARDER_UNSUPPORTED`. What a server cannot promise is `LARDER_UNSUPPORTED` in every function, and
+/// where functions below speak of the disk, the server answers or `LARDER_IO` is returned within the timeouts
+/// of the options. For a directory of such a name write `./unix:dir`.
 ///
-/// Threads: any. Blocks: reads files, waits for the disk, never for another process.
+/// Threads: any. Blocks: reads files, waits for the disk, never for another process; for a server at most as
+/// long as `connect_timeout_ms` and `timeout_ms` say.
 /// Returns: `LARDER_OK`; `LARDER_NOT_FOUND` if there is no store and none was to be created;
-/// `LARDER_INVALID_ARGUMENT` for NULL, an empty location, and a directory that is neither empty nor a
-/// store; `LARDER_BUSY` if another process or handle has the store open; `LARDER_UNSUPPORTED` for a scheme
-/// that is not known; `LARDER_CORRUPT`, `LARDER_INCOMPATIBLE`, `LARDER_READ_ONLY`, `LARDER_NO_SPACE`,
+/// `LARDER_INVALID_ARGUMENT` for NULL, an empty or malformed location, a directory that is neither empty nor a
+/// store, and a user or password that a server refuses; `LARDER_BUSY` if another process or handle has the store open; `LARDER_UNSUPPORTED` for a scheme
+/// that is not known, and for options that a server has not; `LARDER_CORRUPT`, `LARDER_INCOMPATIBLE`, `LARDER_READ_ONLY`, `LARDER_NO_SPACE`,
 /// `LARDER_IO`, `LARDER_OUT_OF_MEMORY`, `LARDER_PANIC`. Since 0.1.0.
 ///
 /// # Safety

@@ -203,7 +203,8 @@ pub unsafe extern "C" fn larder_exists(
 ///
 /// `ttl_ms` counts from the call: 0 is no expiry, -1 keeps the present one (none if the key is not
 /// live), at most 2^62 - 1. `flags` are `LARDER_IF_ABSENT` or `LARDER_IF_PRESENT`, and `LARDER_SYNC`.
-/// `*version` becomes the record's sequence number, which grows with every change of the store.
+/// `*version` becomes the record's sequence number, which grows with every change of the store; 0 over a server,
+/// which counts none.
 ///
 /// Threads: any. Blocks: as `larder_set`; with `LARDER_SYNC` until the write is durable.
 /// Returns: `LARDER_OK`; `LARDER_EXISTS` if the key is live and was to be absent; `LARDER_NOT_FOUND` if

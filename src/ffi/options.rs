@@ -74,8 +74,12 @@ pub extern "C" fn larder_options_new() -> *mut larder_options {
 /// - `verify_reads`: which reads check the record's checksum. `copies` (the default), `all` (views too) or
 ///   `none`.
 /// - `compaction`: `auto` (the default) or `manual`: only `larder_compact`.
+/// - `timeout_ms`: how long a call waits for a server's next bytes, 1 to 86400000; 5000 by default.
+/// - `connect_timeout_ms`: how long a call waits for a connection to a server, 1 to 86400000; 2000 by default.
+/// - `user`: who asks a server; its default user if it is not set. What the location says goes before it.
+/// - `password`: the user's password.
 ///
-/// Bytes are digits, or digits and one of `KiB`, `MiB`, `GiB`, without blanks.
+/// The last four have no effect on a directory; of the others a server takes `read_only` alone. Bytes are digits, or digits and one of `KiB`, `MiB`, `GiB`, without blanks.
 ///
 /// Threads: any, but one at a time for the same options. Blocks: never.
 /// Returns: `LARDER_OK`; `LARDER_INVALID_ARGUMENT` for NULL, an unknown name, a malformed value or one

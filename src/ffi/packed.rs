@@ -21,7 +21,7 @@ use std::ptr::NonNull;
 /// Little-endian; each entry is padded with zeros to a multiple of 8 bytes, counted from its start. The
 /// buffer itself needs no alignment. `ttl_ms` is as for `larder_set_with`; a del has no value and no TTL
 /// and its key need not be there. A key may be named twice: the last operation wins. `flags` is 0 or
-/// `LARDER_SYNC`. An empty buffer is fine.
+/// `LARDER_SYNC`. An empty buffer is fine. Over a cluster of servers keys in several slots are `LARDER_UNSUPPORTED`.
 ///
 /// Threads: any. Blocks: as `larder_set`; with `LARDER_SYNC` until the batch is durable.
 /// Returns: `LARDER_OK`; `LARDER_INVALID_ARGUMENT` for unknown operations and flags, lengths that leave

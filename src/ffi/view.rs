@@ -23,7 +23,7 @@ pub struct larder_view {
     pub data: *const c_void,
     /// Its length, bytes.
     pub len: usize,
-    /// The record's sequence number.
+    /// The record's sequence number; 0 over a server, which counts none.
     pub version: u64,
     /// When it expires, Unix milliseconds; 0 without expiry.
     pub expires_at_ms: i64,
@@ -51,7 +51,7 @@ impl Kind for Pin {
     const BOUND_TO_PROCESS: bool = true;
 }
 
-/// Reads `key` in place: no copy, whatever the value's size. Its checksum is checked only with the
+/// Reads `key` in place: no copy, whatever the value's size (over a server, a copy). Its checksum is checked only with the
 /// option `verify_reads=all`. What a held view pins on disk and in memory cannot be reclaimed.
 ///
 /// Threads: any. Blocks: as `larder_get`; reading the bytes may wait for the disk.
