@@ -208,8 +208,9 @@ pub unsafe extern "C" fn larder_exists(
 ///
 /// Threads: any. Blocks: as `larder_set`; with `LARDER_SYNC` until the write is durable.
 /// Returns: `LARDER_OK`; `LARDER_EXISTS` if the key is live and was to be absent; `LARDER_NOT_FOUND` if
-/// it is not live and was to be present; `LARDER_INVALID_ARGUMENT` for other TTLs, unknown flags, both IF
-/// flags and NULL; `LARDER_TOO_LARGE`, `LARDER_CLOSED`, `LARDER_READ_ONLY`, `LARDER_NO_SPACE`,
+/// it is not live and was to be present; `LARDER_UNSUPPORTED` for `LARDER_SYNC` over a server that cannot promise
+/// it; `LARDER_INVALID_ARGUMENT` for other TTLs, unknown flags, both IF flags and NULL; `LARDER_TOO_LARGE`,
+/// `LARDER_CLOSED`, `LARDER_READ_ONLY`, `LARDER_NO_SPACE`,
 /// `LARDER_IO`, `LARDER_CORRUPT`, `LARDER_FORKED`, `LARDER_OUT_OF_MEMORY`, `LARDER_PANIC`. Since 0.1.0.
 ///
 /// # Safety

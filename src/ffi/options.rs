@@ -79,7 +79,8 @@ pub extern "C" fn larder_options_new() -> *mut larder_options {
 /// - `user`: who asks a server; its default user if it is not set. What the location says goes before it.
 /// - `password`: the user's password.
 ///
-/// The last four have no effect on a directory; of the others a server takes `read_only` alone. Bytes are digits, or digits and one of `KiB`, `MiB`, `GiB`, without blanks.
+/// The last four have no effect on a directory; of the others a server takes `read_only` alone. Bytes are
+/// digits, or digits and one of `KiB`, `MiB`, `GiB`, without blanks.
 ///
 /// Threads: any, but one at a time for the same options. Blocks: never.
 /// Returns: `LARDER_OK`; `LARDER_INVALID_ARGUMENT` for NULL, an unknown name, a malformed value or one

@@ -95,8 +95,8 @@ pub unsafe extern "C" fn larder_len(db: *mut larder, count: *mut u64, err: *mut 
 ///
 /// Threads: any. Blocks: until the disk has it.
 /// Returns: `LARDER_OK`; `LARDER_IO` or `LARDER_NO_SPACE` if the sync failed; `LARDER_READ_ONLY` after an
-/// earlier failure; `LARDER_INVALID_ARGUMENT`, `LARDER_CLOSED`, `LARDER_FORKED`, `LARDER_PANIC`.
-/// Since 0.1.0.
+/// earlier failure; `LARDER_UNSUPPORTED` over a server that cannot promise it; `LARDER_INVALID_ARGUMENT`,
+/// `LARDER_CLOSED`, `LARDER_FORKED`, `LARDER_PANIC`. Since 0.1.0.
 ///
 /// # Safety
 ///
@@ -112,8 +112,8 @@ pub unsafe extern "C" fn larder_sync(db: *mut larder, err: *mut larder_error) ->
 ///
 /// Threads: any. Blocks: while it copies what is live; other calls go on meanwhile.
 /// Returns: `LARDER_OK`; `LARDER_READ_ONLY`; `LARDER_CORRUPT` if a record fails its check;
-/// `LARDER_INVALID_ARGUMENT`, `LARDER_CLOSED`, `LARDER_NO_SPACE`, `LARDER_IO`, `LARDER_FORKED`,
-/// `LARDER_OUT_OF_MEMORY`, `LARDER_PANIC`. Since 0.1.0.
+/// `LARDER_UNSUPPORTED` over a server; `LARDER_INVALID_ARGUMENT`, `LARDER_CLOSED`, `LARDER_NO_SPACE`,
+/// `LARDER_IO`, `LARDER_FORKED`, `LARDER_OUT_OF_MEMORY`, `LARDER_PANIC`. Since 0.1.0.
 ///
 /// # Safety
 ///
@@ -128,8 +128,8 @@ pub unsafe extern "C" fn larder_compact(db: *mut larder, err: *mut larder_error)
 /// `LARDER_CORRUPT` that reports damage, whose error names the first place.
 ///
 /// Threads: any. Blocks: while it reads the whole store; other calls go on meanwhile.
-/// Returns: `LARDER_OK`; `LARDER_CORRUPT`; `LARDER_INVALID_ARGUMENT`, `LARDER_CLOSED`, `LARDER_FORKED`,
-/// `LARDER_IO`, `LARDER_OUT_OF_MEMORY`, `LARDER_PANIC`. Since 0.1.0.
+/// Returns: `LARDER_OK`; `LARDER_CORRUPT`; `LARDER_UNSUPPORTED` over a server; `LARDER_INVALID_ARGUMENT`,
+/// `LARDER_CLOSED`, `LARDER_FORKED`, `LARDER_IO`, `LARDER_OUT_OF_MEMORY`, `LARDER_PANIC`. Since 0.1.0.
 ///
 /// # Safety
 ///
@@ -159,7 +159,7 @@ pub unsafe extern "C" fn larder_verify(
 ///
 /// Threads: any. Blocks: never.
 /// Returns: `LARDER_OK`; `LARDER_INVALID_ARGUMENT` for NULL and a `struct_size` out of range;
-/// `LARDER_CLOSED`, `LARDER_FORKED`, `LARDER_PANIC`. Since 0.1.0.
+/// `LARDER_UNSUPPORTED` over a server; `LARDER_CLOSED`, `LARDER_FORKED`, `LARDER_PANIC`. Since 0.1.0.
 ///
 /// # Safety
 ///

@@ -211,7 +211,9 @@ pub(super) fn directory<'a>(name: &str, location: &'a CStr) -> Result<&'a Path> 
 fn no_directory(scheme: &str) -> String {
     let is_remote = REMOTE_SCHEMES.contains(&scheme);
     if is_remote && cfg!(feature = "remote") {
-        return format!("\"{scheme}:\" is a server, and this is done to directories; one of that name is \"./{scheme}:\"");
+        return format!(
+            "\"{scheme}:\" is a server, and this is done to directories; one of that name is \"./{scheme}:\""
+        );
     }
     if is_remote {
         return format!(

@@ -100,16 +100,16 @@ impl Credentials {
         match (options.user.as_str(), options.password.0.as_str()) {
             ("", "") => Ok(None),
             (_, "") => Err(invalid("option user is set, but password is not".into())),
-            (user, password) => Ok(Some(Self {
-                user: (!user.is_empty()).then(|| user.to_owned()),
-                password: password.to_owned(),
-            })),
+            (user, password) => {
+                Ok(Some(Self { user: (!user.is_empty()).then(|| user.to_owned()), password: password.to_owned() }))
+            }
         }
     }
 
     fn parse(named: &str) -> Result<Self> {
-        let (user, password) =
-            named.split_once(':').ok_or_else(|| invalid("before the \"@\" stands user:password or :password".into()))?;
+        let (user, password) = named
+            .split_once(':')
+            .ok_or_else(|| invalid("before the \"@\" stands user:password or :password".into()))?;
         let user = unescaped(user)?;
         Ok(Self { user: (!user.is_empty()).then_some(user), password: unescaped(password)? })
     }
@@ -241,7 +241,11 @@ mod tests {
     #[test]
     fn places_are_shown_as_they_are_written() {
         for text in ["unix:/run/x", "host:1", "[::1]:2"] {
-            let place = if let Some(path) = text.strip_prefix("unix:") { Place::Unix(path.into()) } else { place(text).unwrap() };
+            let place = if let Some(path) = text.strip_prefix("unix:") {
+                Place::Unix(path.into())
+            } else {
+                place(text).unwrap()
+            };
             assert_eq!(place.to_string(), text);
         }
     }

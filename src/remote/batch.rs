@@ -25,7 +25,8 @@ impl Inner {
         let durable = if sync { Some(self.durability()?) } else { None };
         if let Some(first) = ops.first() {
             let slot = slot_of(key_of(first));
-            if let (Routes::Cluster(_), Some(stray)) = (&self.routes, ops.iter().find(|op| slot_of(key_of(op)) != slot)) {
+            if let (Routes::Cluster(_), Some(stray)) = (&self.routes, ops.iter().find(|op| slot_of(key_of(op)) != slot))
+            {
                 return Err(across_slots(key_of(first), key_of(stray)));
             }
             let parts = parts_of(ops)?;

@@ -24,7 +24,8 @@ impl Inner {
     /// What the server promises now; it may be told otherwise at any time.
     pub(super) fn durability(&self) -> Result<Durability> {
         let Routes::One(node) = &self.routes else {
-            let why = "a cluster may lose what it has answered when a replica takes over: it cannot promise to be durable";
+            let why =
+                "a cluster may lose what it has answered when a replica takes over: it cannot promise to be durable";
             return Err(Error::new(Status::Unsupported, why));
         };
         let mut request = Request::of(cmd("CONFIG").arg("GET").arg("appendonly"));
@@ -35,7 +36,8 @@ impl Inner {
         if is_set(has_log, b"yes") && is_set(syncs, b"always") {
             return Ok(Durability::OfAnswers);
         }
-        let names_larder = |text: &[u8]| text.split(|byte| *byte == b'\n').any(|line| line.starts_with(b"larder_version:"));
+        let names_larder =
+            |text: &[u8]| text.split(|byte| *byte == b'\n').any(|line| line.starts_with(b"larder_version:"));
         if matches!(about, Value::BulkString(text) if names_larder(text)) {
             return Ok(Durability::OnSave);
         }

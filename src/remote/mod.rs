@@ -99,11 +99,8 @@ impl Remote {
     /// password that is refused; `Unsupported` for a database other than 0.
     pub fn open(location: &[u8], options: &Options) -> Result<Self> {
         let Address { mut places, is_cluster, credentials } = Address::parse(location, options)?;
-        let settings = Arc::new(Settings {
-            timeout: options.timeout,
-            connect_timeout: options.connect_timeout,
-            credentials,
-        });
+        let settings =
+            Arc::new(Settings { timeout: options.timeout, connect_timeout: options.connect_timeout, credentials });
         let routes = match places.pop() {
             Some(place) if !is_cluster => {
                 let node = Node::new(place, &settings);
@@ -267,7 +264,10 @@ impl Remote {
     /// What no server does for its clients, `what` being the call.
     pub fn unsupported(&self, what: &str) -> Error {
         match self.inner.enter() {
-            Ok(_) => Error::new(Status::Unsupported, format!("{what}: not through a server, which looks after its own files")),
+            Ok(_) => Error::new(
+                Status::Unsupported,
+                format!("{what}: not through a server, which looks after its own files"),
+            ),
             Err(error) => error,
         }
     }

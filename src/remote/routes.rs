@@ -150,7 +150,8 @@ impl Cluster {
         let node = known.unwrap_or_else(|| Arc::new(Node::new(place.clone(), &self.settings)));
         let mut request = Vec::new();
         redis::cmd("CLUSTER").arg("SLOTS").write_packed_command(&mut request);
-        let replies = node.exchange(&request, 1).map_err(|(Failure::Unsent(error) | Failure::Unanswered { error, .. })| error)?;
+        let replies =
+            node.exchange(&request, 1).map_err(|(Failure::Unsent(error) | Failure::Unanswered { error, .. })| error)?;
         let Value::Array(ranges) = only(place, replies).map_err(|error| not_a_cluster(place, error))? else {
             return Err(unexpected(place));
         };
@@ -205,7 +206,10 @@ pub(super) fn slot_of(key: &[u8]) -> u16 {
 /// CRC16 of the kind XMODEM: polynomial 0x1021, nothing reflected, begun with 0.
 fn crc16(bytes: &[u8]) -> u16 {
     bytes.iter().fold(0, |crc, byte| {
-        (0..8).fold(crc ^ u16::from(*byte) << 8, |crc: u16, _| if crc & 0x8000 == 0 { crc << 1 } else { crc << 1 ^ 0x1021 })
+        (0..8).fold(
+            crc ^ u16::from(*byte) << 8,
+            |crc: u16, _| if crc & 0x8000 == 0 { crc << 1 } else { crc << 1 ^ 0x1021 },
+        )
     })
 }
 

@@ -28,7 +28,8 @@ pub fn carry_out(call: &mut Call<'_>, transaction: &Transaction) -> Result<bool,
     transactions::tell_monitors(call, transaction);
     call.server.stats.commands += steps.len() as u64;
     // A deletion of what is not there is no change.
-    let changes: Vec<_> = steps.iter().filter(|step| !matches!(step.op, BatchOp::Del { .. } if !step.was_there)).collect();
+    let changes: Vec<_> =
+        steps.iter().filter(|step| !matches!(step.op, BatchOp::Del { .. } if !step.was_there)).collect();
     let ops: Vec<BatchOp<'_>> = changes.iter().map(|step| step.op).collect();
     if let Err(error) = call.server.put_whole(&ops) {
         let failure = Failure::from(error);
