@@ -8,13 +8,14 @@
 //!   Q3. What is waited for (a slot that moves, a server that loads) is waited for as long as for an answer.
 
 use super::Inner;
+use super::deadline::Deadline;
 use super::node::{Failure, Node};
 use super::replies::{Detour, detour, only, refusal};
 use super::routes::{Routes, slot_of};
 use crate::error::{Error, Result, Status};
 use redis::Value;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Pause before a request that has to wait is sent again.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -81,7 +82,7 @@ impl Inner {
         slot: u16,
         mut send: impl FnMut(&Node, bool) -> std::result::Result<Vec<Value>, Failure>,
     ) -> Result<(Arc<Node>, Vec<Value>)> {
-        let deadline = Instant::now() + self.settings.timeout;
+        let deadline = Deadline::after(self.settings.timeout);
         let mut node = self.routes.node_of(slot)?;
         let (mut is_asking, mut detour_count, mut is_repeated) = (false, 0, false);
         loop {
@@ -111,7 +112,7 @@ impl Inner {
                 Err(Failure::Unsent(error)) if matches!(self.routes, Routes::Cluster(_)) => error,
                 Err(failure) => return Err(told(kind, failure)),
             };
-            if Instant::now() + PAUSE >= deadline {
+            if deadline.left() <= PAUSE {
                 return Err(error);
             }
             std::thread::sleep(PAUSE);

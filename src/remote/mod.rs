@@ -16,6 +16,7 @@ mod address;
 mod asking;
 mod batch;
 mod cursor;
+mod deadline;
 mod durable;
 mod node;
 mod replies;

@@ -9,13 +9,13 @@
 //! or connected.
 
 use super::address::Place;
+use super::deadline::Deadline;
 use super::wire::{Lost, Settings, Wire};
 use crate::error::{Error, Result};
 use parking_lot::{Condvar, Mutex};
 use redis::Value;
 use std::io;
 use std::sync::Arc;
-use std::time::Instant;
 
 /// Most connections to one server.
 const WIRES_MAX: usize = 16;
@@ -70,7 +70,7 @@ impl Node {
 
     /// A connection for as long as the lease lasts.
     pub(super) fn take(&self) -> Result<Lease<'_>> {
-        let deadline = Instant::now() + self.settings.timeout;
+        let deadline = Deadline::after(self.settings.timeout);
         let mut wires = self.wires.lock();
         loop {
             match wires.idle.pop() {
@@ -79,7 +79,7 @@ impl Node {
                 Some(_) => wires.count -= 1,
                 None if wires.count < WIRES_MAX => break,
                 None => {
-                    if self.freed.wait_until(&mut wires, deadline).timed_out() {
+                    if self.freed.wait_for(&mut wires, deadline.left()).timed_out() {
                         let action = format!("talk to {}: all {WIRES_MAX} connections are in use", self.place);
                         return Err(Error::from_io(&action, &io::Error::from_raw_os_error(libc::ETIMEDOUT)));
                     }

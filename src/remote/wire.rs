@@ -13,6 +13,7 @@
 //!       something else.
 
 use super::address::{Credentials, Place};
+use super::deadline::Deadline;
 use super::replies::refusal;
 use crate::error::{Error, Result, Status};
 use redis::{Parser, Value};
@@ -20,7 +21,7 @@ use socket2::{Domain, SockAddr, Socket, Type};
 use std::io::{self, Read};
 use std::mem::MaybeUninit;
 use std::net::ToSocketAddrs;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How long a queue that is full is waited for before it is tried again.
 const QUEUE_PAUSE: Duration = Duration::from_millis(5);
@@ -57,7 +58,7 @@ pub(super) struct Wire {
 impl Wire {
     /// A connection that the server has answered on, its user named.
     pub(super) fn connect(place: &Place, settings: &Settings) -> Result<Self> {
-        let deadline = Instant::now() + settings.connect_timeout;
+        let deadline = Deadline::after(settings.connect_timeout);
         let socket = match place {
             Place::Unix(path) => SockAddr::unix(path).and_then(|address| connected_by(deadline, &address)),
             Place::Tcp { host, port } => connected_to_host(deadline, host, *port),
@@ -100,14 +101,14 @@ impl Wire {
     }
 
     /// Names the user and asks for a first answer.
-    fn introduce(&mut self, place: &Place, credentials: Option<&Credentials>, deadline: Instant) -> Result<()> {
+    fn introduce(&mut self, place: &Place, credentials: Option<&Credentials>, deadline: Deadline) -> Result<()> {
         let cannot = |lost: Lost| Error::from_io(&format!("connect to {place}"), &lost.source);
         let mut request = Vec::new();
         if let Some(Credentials { user, password }) = credentials {
             redis::cmd("AUTH").arg(user.as_deref()).arg(password).write_packed_command(&mut request);
         }
         redis::cmd("PING").write_packed_command(&mut request);
-        let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+        let left = deadline.left().max(Duration::from_millis(1));
         self.set_wait(left).map_err(|source| cannot(Lost { source, is_sent: false }))?;
         self.send(&request).map_err(cannot)?;
         if credentials.is_some()
@@ -158,23 +159,24 @@ impl Read for Incoming<'_> {
 /// Carries out a call that the socket's timeouts bound, and bounds what they do not: a signal ends the call, and
 /// trying again would begin the time anew.
 fn within(socket: &Socket, wait: Duration, mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
-    let mut began = None;
+    let deadline = Deadline::after(wait);
+    let mut is_shortened = false;
     loop {
         match call() {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {
-                let began = *began.get_or_insert_with(Instant::now);
-                let left = wait.saturating_sub(began.elapsed());
+                let left = deadline.left();
                 if left.is_zero() {
                     return Err(io::Error::from_raw_os_error(libc::ETIMEDOUT));
                 }
                 set_timeouts(socket, left)?;
+                is_shortened = true;
             }
             // What a socket says when its timeout is over.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 return Err(io::Error::from_raw_os_error(libc::ETIMEDOUT));
             }
             outcome => {
-                if began.is_some() {
+                if is_shortened {
                     set_timeouts(socket, wait)?;
                 }
                 return outcome;
@@ -190,7 +192,7 @@ fn set_timeouts(socket: &Socket, wait: Duration) -> io::Result<()> {
     socket.set_write_timeout(Some(wait))
 }
 
-fn connected_to_host(deadline: Instant, host: &str, port: u16) -> io::Result<Socket> {
+fn connected_to_host(deadline: Deadline, host: &str, port: u16) -> io::Result<Socket> {
     let mut failure = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     for address in (host, port).to_socket_addrs()? {
         match connected_by(deadline, &address.into()) {
@@ -204,9 +206,9 @@ fn connected_to_host(deadline: Instant, host: &str, port: u16) -> io::Result<Soc
     Err(failure)
 }
 
-fn connected_by(deadline: Instant, address: &SockAddr) -> io::Result<Socket> {
+fn connected_by(deadline: Deadline, address: &SockAddr) -> io::Result<Socket> {
     loop {
-        let left = deadline.saturating_duration_since(Instant::now());
+        let left = deadline.left();
         if left.is_zero() {
             return Err(io::Error::from_raw_os_error(libc::ETIMEDOUT));
         }
