@@ -2,6 +2,7 @@
 
 Through the Python binding, which calls the C ABI of the library that LARDER_LIBRARY names.
 """
+import ctypes
 import os
 import random
 import resource
@@ -17,6 +18,7 @@ import unittest
 from servers import HERE, Client, larder_with_port, need, pause, redis, resume
 
 import larder
+from larder import _native
 
 # Over what a timeout says: the machine may be busy.
 GRACE = 3.0
@@ -385,6 +387,32 @@ for _ in range(20):
                     with self.assertRaises(larder.Unsupported):
                         call()
                 self.assertNotIn(b"k", db)
+
+    def test_a_key_without_expiry_is_made_to_live_for_ever_and_a_missing_one_is_not_found(self):
+        for server in (self.serve(redis()), self.serve(larder_with_port())):
+            db = self.open("unix:" + server.path)
+            db[b"k"] = b"v"
+            db.expire(b"k", None)
+            db.expire(b"k", 60_000)
+            db.expire(b"k", None)
+            self.assertIsNone(db.ttl(b"k"))
+            with self.assertRaises(larder.NotFound):
+                db.expire(b"none", None)
+
+    def test_a_view_tells_when_its_key_expires_and_no_version(self):
+        for server in (self.serve(redis()), self.serve(larder_with_port())):
+            db = self.open("unix:" + server.path)
+            db[b"stays"] = b"s"
+            db.set(b"goes", b"g", 60_000)
+            for key, lives_ms in ((b"stays", None), (b"goes", 60_000)):
+                view = _native.ViewStruct()
+                db._call("larder_get_view", key, len(key), ctypes.byref(view))
+                self.assertEqual((ctypes.string_at(view.data, view.len), view.version), (key[:1], 0))
+                if lives_ms is None:
+                    self.assertEqual(view.expires_at_ms, 0)
+                else:
+                    self.assertLess(abs(view.expires_at_ms - lives_ms - time.time() * 1000), 20_000)
+                _native.library().larder_view_release(ctypes.byref(view))
 
     # Many at once.
 
