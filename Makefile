@@ -57,7 +57,7 @@ test: ## every test there is, with a table at the end (LARDER_FORBID_SKIP=1: a s
 build: need-rust ## the shared and the static library, into target/release (REMOTE=1: that opens servers too, target/remote/release)
 	$(CARGO) build --release --locked $(lib_features)
 	@ln -sf liblarder.so $(LIB_DIR)/liblarder.so.$(ABI_VERSION)
-	@$(MAKE) --no-print-directory pc
+	$(if $(REMOTE),,@$(MAKE) --no-print-directory pc)
 
 harness-test: ## whether the runner of these tests counts and refuses as it should
 	@bash tests/run_test

@@ -1,17 +1,17 @@
 # Other targets than a directory: the library with them, and what it does over servers.
 
 remote_dir := $(CARGO_TARGET_DIR)/remote
-remote_lib := $(abspath $(remote_dir))/release
 targets_build := $(BUILD_DIR)/targets
+remote_lib := $(abspath $(targets_build))/prefix/lib
 targets_env = LARDER_PROGRAM=$(LARDER_PROGRAM) LARDER_LIBRARY=$(remote_lib)/liblarder.so
 
 .PHONY: targets-test
 
-# The library with other targets passes what the one without passes: the whole C test, the vectors over a directory.
-targets-test: need-rust need-go need-cc program ## one handle over directories, larder serve, redis-server and a cluster: vectors, faults, slots that move
+# The library that is tested is installed first, below a prefix of its own. Go links the one of `make build` and loads this one.
+targets-test: need-rust need-go need-cc build program ## one handle over directories, larder serve, redis-server and a cluster: vectors, faults, slots that move
 	$(CARGO) clippy --locked --all-targets --features remote --target-dir $(remote_dir) -- -D warnings
 	$(CARGO) test --locked --features remote --target-dir $(remote_dir) --lib -- ffi:: remote:: options::
-	@$(MAKE) --no-print-directory build REMOTE=1
+	@$(MAKE) --no-print-directory install REMOTE=1 PREFIX=$(abspath $(targets_build))/prefix
 	@mkdir -p $(targets_build)
 	$(CC) -std=c11 -D_GNU_SOURCE -O1 -g -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror -fsanitize=address,undefined \
 	  -fno-sanitize-recover=all -Iinclude -Ibindings/c bindings/c/tests/vectors.c -o $(targets_build)/vectors \
