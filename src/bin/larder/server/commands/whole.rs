@@ -78,16 +78,16 @@ fn steps_of<'a>(call: &Call<'_>, transaction: &'a Transaction) -> Result<Option<
 
 /// The operation that a command is; `None` for another command, or one that would be refused.
 fn op_of<'a>(call: &Call<'_>, name: &str, args: Args<'a>) -> Option<BatchOp<'a>> {
+    let ttl = match (name, args.len()) {
+        ("del" | "unlink", 2) => None,
+        ("set", 3) => Some(Ttl::Forever),
+        ("set", 4) if is(args.get(3), "KEEPTTL") => Some(Ttl::Keep),
+        ("set", 5) if is(args.get(3), "PX") => Some(until(expires_at_ms(call, args.get(4), MILLISECONDS).ok()?)),
+        _ => return None,
+    };
     let key = args.get(1);
     if key.len() > KEY_BYTES_MAX {
         return None;
     }
-    let ttl = match (name, args.len()) {
-        ("del" | "unlink", 2) => return Some(BatchOp::Del { key }),
-        ("set", 3) => Ttl::Forever,
-        ("set", 4) if is(args.get(3), "KEEPTTL") => Ttl::Keep,
-        ("set", 5) if is(args.get(3), "PX") => until(expires_at_ms(call, args.get(4), MILLISECONDS).ok()?),
-        _ => return None,
-    };
-    Some(BatchOp::Set { key, value: args.get(2), ttl })
+    Some(ttl.map_or(BatchOp::Del { key }, |ttl| BatchOp::Set { key, value: args.get(2), ttl }))
 }
