@@ -9,7 +9,7 @@ targets_env = LARDER_PROGRAM=$(LARDER_PROGRAM) LARDER_LIBRARY=$(remote_lib)/libl
 
 # The library that is tested is installed first, below a prefix of its own. Go links the one of `make build` and loads this one.
 targets-test: need-rust need-go need-cc build program ## one handle over directories, larder serve, redis-server and a cluster: vectors, faults, slots that move
-	$(CARGO) clippy --locked --all-targets --features remote --target-dir $(remote_dir) -- -D warnings
+	$(CARGO) clippy --locked --lib --features remote --target-dir $(remote_dir) -- -D warnings
 	$(CARGO) test --locked --features remote --target-dir $(remote_dir) --lib -- ffi:: remote:: options::
 	@$(MAKE) --no-print-directory install REMOTE=1 PREFIX=$(abspath $(targets_build))/prefix
 	@mkdir -p $(targets_build)
