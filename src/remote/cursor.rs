@@ -119,15 +119,13 @@ impl RemoteCursor {
     fn read_values(&mut self, inner: &Inner) -> Result<()> {
         let count = self.keys.len().min(KEYS_AT_ONCE);
         let keys: Vec<&[u8]> = self.keys.iter().take(count).map(Vec::as_slice).collect();
-        let values = inner.values_of(&keys)?;
+        let no_string_is_nothing = |value| match value {
+            Err(error) if Error::status(&error) == Status::Unsupported => Ok(None),
+            value => value,
+        };
+        let values = inner.values_of(&keys)?.into_iter().map(no_string_is_nothing).collect::<Result<Vec<_>>>()?;
         for (key, value) in self.keys.drain(..count).zip(values) {
-            match value {
-                Ok(Some(value)) => self.pairs.push_back((key, value)),
-                // Gone, or no string.
-                Ok(None) => {}
-                Err(error) if error.status() == Status::Unsupported => {}
-                Err(error) => return Err(error),
-            }
+            self.pairs.extend(value.map(|value| (key, value)));
         }
         Ok(())
     }

@@ -308,6 +308,11 @@ impl Inner {
         }
     }
 
+    /// There is nobody else to ask.
+    fn is_of_one(&self) -> bool {
+        matches!(self.routes, Routes::One(_))
+    }
+
     fn ask_integer(&self, kind: Kind, key: &[u8], command: &redis::Cmd) -> Result<i64> {
         let (node, replies) = self.ask_all(kind, key, &Request::of(command))?;
         integer(node.place(), &replies::only(node.place(), replies)?)
@@ -328,7 +333,11 @@ impl Inner {
         }
         for (node, positions, request) in &by_node {
             // What has moved, and all if the connection ended, is asked for below.
-            let Ok(replies) = self.ask_node(Kind::Reads, node, request) else { continue };
+            let replies = match self.ask_node(Kind::Reads, node, request) {
+                Ok(replies) => replies,
+                Err(error) if self.is_of_one() && error.os_errno() == libc::ETIMEDOUT => return Err(error),
+                Err(_) => continue,
+            };
             for (at, reply) in positions.iter().zip(replies) {
                 if replies::detour(node.place(), std::slice::from_ref(&reply)).is_none() {
                     values[*at] = Some(bytes(node.place(), reply));
