@@ -108,6 +108,14 @@ impl Server {
         Ok(())
     }
 
+    /// Carries out all of these operations, or none. Its caller tells who listens.
+    pub fn put_whole(&mut self, ops: &[BatchOp<'_>]) -> Result<()> {
+        self.store.write(ops, false)?;
+        ops.iter().try_for_each(|op| match op {
+            BatchOp::Set { key, .. } | BatchOp::Del { key } => self.changed(key),
+        })
+    }
+
     /// Deletes the key; false if it was not there.
     pub fn remove(&mut self, key: &[u8]) -> Result<bool> {
         if self.settings.events != 0 || !self.watches.is_empty() {

@@ -83,7 +83,7 @@ pub fn expires_at_ms(call: &Call<'_>, arg: &[u8], unit: Unit) -> Result<i64, Fai
     if unit.is_relative { ms.checked_add(call.server.now_ms()?).ok_or_else(invalid) } else { Ok(ms) }
 }
 
-fn until(expires_at_ms: i64) -> Ttl {
+pub fn until(expires_at_ms: i64) -> Ttl {
     Ttl::Until(expires_at_ms.unsigned_abs())
 }
 
