@@ -90,6 +90,13 @@ class Cluster:
 
     def __init__(self, directory, *arguments):
         self.ports, self.nodes = [], []
+        try:
+            self.start(directory, arguments)
+        except BaseException:
+            self.stop()
+            raise
+
+    def start(self, directory, arguments):
         for number in range(3):
             port = free_port()
             node = redis("--cluster-enabled", "yes", "--cluster-node-timeout", "2000", "--cluster-config-file", f"nodes{number}.conf",
