@@ -44,13 +44,13 @@ def table(about, rows):
            f"{about['load_average']:.1f} before it; medians of {about['rounds']} rounds in which the servers alternate. Values of {about['value_bytes']} bytes, {about['keys']:,} keys. Started as:", ""]
     for sync, commands in about["settings"].items():
         out += [f"    {command}" for command in commands.values()]
-    if any(row["others"] > 0.25 for row in rows):
+    if any(row.get("others", 0) > 0.25 for row in rows):
         out += ["", "\\* Other programs had more than a quarter of a processor meanwhile."]
     out += ["", "| sync | socket | asked by | clients | pipeline | command | redis-server /s | larder /s | ratio | bound /s | p50 µs | p99 µs | processor µs |", "|---|---|---|---:|---:|---|---:|---:|---:|---:|---:|---:|---:|"]
     for row in rows:
         redis, larder = row["redis"], row["larder"]
         bound = short(row["nothing"]["rate"]) if "nothing" in row else ""
-        out.append(f"| {row['sync']} | {row['socket']} | {row['client']} | {row['clients']} | {row['pipeline']} | {row['command'].upper()} | {short(redis['rate'])} | {short(larder['rate'])} | **{row['ratio']:.2f}**{'*' if row['others'] > 0.25 else ''} | {bound} | "
+        out.append(f"| {row['sync']} | {row['socket']} | {row['client']} | {row['clients']} | {row['pipeline']} | {row['command'].upper()} | {short(redis['rate'])} | {short(larder['rate'])} | **{row['ratio']:.2f}**{'*' if row.get('others', 0) > 0.25 else ''} | {bound} | "
                    f"{redis['p50_us']:.0f} : {larder['p50_us']:.0f} | {redis['p99_us']:.0f} : {larder['p99_us']:.0f} | {redis['cpu_us']:.2f} : {larder['cpu_us']:.2f} |")
     return "\n".join(out)
 

@@ -139,6 +139,9 @@ pub fn command_getkeys(call: &mut Call<'_>, args: Args<'_>) -> Done {
     }
     let spec = match call.server.look_up(asked) {
         Ok(subcommand) => subcommand,
+        Err(refusal) if refusal.text().starts_with(b"ERR wrong number") => {
+            return Err(failure("ERR Invalid number of arguments specified for command"));
+        }
         Err(_) => spec,
     };
     let keys: Vec<&[u8]> = if spec.name.starts_with("eval") {

@@ -68,9 +68,10 @@ pub fn client_info(call: &mut Call<'_>, _: Args<'_>) -> Done {
     Ok(())
 }
 
+/// A client's number; one below 1 is nobody's, which is no error.
 fn parse_id(arg: &[u8]) -> Result<u64, Failure> {
-    let id = numbers::parse_i64(arg).and_then(|id| u64::try_from(id).ok()).filter(|id| *id > 0);
-    id.ok_or_else(|| failure("ERR Invalid client ID"))
+    let id = numbers::parse_i64(arg).ok_or_else(|| failure("ERR Invalid client ID"))?;
+    Ok(u64::try_from(id).unwrap_or(0))
 }
 
 fn parse_kind(arg: &[u8]) -> Result<&'static str, Failure> {
