@@ -63,6 +63,10 @@ impl fmt::Debug for Secret {
 pub struct Options {
     /// When an acknowledged write is durable.
     pub sync: SyncMode,
+    /// With [`SyncMode::None`]: a write counts only once [`Store::sync`](crate::Store::sync) has returned, and until then a
+    /// kill may take it too. For whoever answers after that sync only, as a server does that has one for many
+    /// clients: it then costs what it costs in [`SyncMode::Always`].
+    pub acknowledged_by_sync: bool,
     /// Take no lock, create no file, refuse writes.
     pub read_only: bool,
     /// Create the store if it is not there.
@@ -89,6 +93,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             sync: SyncMode::Always,
+            acknowledged_by_sync: false,
             read_only: false,
             create: true,
             segment_bytes: 64 << 20,

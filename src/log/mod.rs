@@ -63,6 +63,8 @@ pub struct LogConfig {
     pub bytes_max: u64,
     /// When an acknowledged write is durable.
     pub sync: SyncMode,
+    /// No write counts before a sync that covered it: so in mode `always`.
+    pub is_acknowledged_by_sync: bool,
     /// Nothing may be written.
     pub is_read_only: bool,
 }

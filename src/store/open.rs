@@ -20,7 +20,7 @@ use crate::index::Index;
 use crate::log::manifest::is_own_name;
 use crate::log::segment::segment_id;
 use crate::log::{Log, LogConfig, Manifest, Segments, Signal};
-use crate::options::{Options, SEGMENT_BYTES_MIN};
+use crate::options::{Options, SEGMENT_BYTES_MIN, SyncMode};
 use crate::recovery::{Base, Recovery};
 use crate::rules::{self, Rule};
 use crate::storage::{self, LockError, LockGuard, MapAccess, Moment, Storage};
@@ -112,6 +112,7 @@ fn config(options: &Options, tuning: &Tuning) -> LogConfig {
         segment_bytes_first: tuning.segment_bytes_first.min(options.segment_bytes),
         bytes_max: options.bytes_max,
         sync: options.sync,
+        is_acknowledged_by_sync: options.sync == SyncMode::Always || options.acknowledged_by_sync,
         is_read_only: options.read_only,
     }
 }

@@ -229,6 +229,7 @@ impl Serve {
         let interval = if let SyncMode::Interval(interval) = options.sync { Some(interval) } else { None };
         if is_always {
             options.sync = SyncMode::None;
+            options.acknowledged_by_sync = true;
         }
         Ok((options, is_always, interval))
     }

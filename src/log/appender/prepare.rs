@@ -85,7 +85,7 @@ impl Log {
 
     /// How sets store into a new segment.
     pub(super) fn room(&self) -> Room {
-        if self.config.sync == SyncMode::Always { Room::Staged } else { Room::Shared }
+        if self.config.is_acknowledged_by_sync { Room::Staged } else { Room::Shared }
     }
 
     /// What sets store into outside of mode `always`.
@@ -97,7 +97,7 @@ impl Log {
     }
 
     fn room_written(&self) -> Room {
-        if self.config.sync == SyncMode::Always { Room::Written } else { Room::Shared }
+        if self.config.is_acknowledged_by_sync { Room::Written } else { Room::Shared }
     }
 
     /// Undoes `make_segment` for a segment that nothing refers to, and that the manifest does not name.
@@ -146,9 +146,9 @@ impl Log {
                 appender.prepared.push_back(Arc::clone(&prepared));
             }
             // Sets that need the segment meanwhile meet a few pages that are not there yet, which takes them less
-            // time than to make one. Not in mode `always`: each page would count as changed, and the next sync
+            // time than to make one. Not where syncs are frequent: each page would count as changed, and the next sync
             // would write them all.
-            if self.config.sync != SyncMode::Always {
+            if !self.config.is_acknowledged_by_sync {
                 prepared.map().populate(0..file_len as usize, self.page_size());
             }
             return Ok(true);
