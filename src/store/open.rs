@@ -274,11 +274,13 @@ fn run_keeper(inner: &Inner) {
     while !inner.is_closing.load(Ordering::Acquire) {
         let until_sync = interval.map(|interval| interval.saturating_sub(synced_at.elapsed()));
         inner.log.work().wait(until_sync.unwrap_or(background::TICK).min(background::TICK));
-        let is_sync_due = interval.is_some_and(|interval| synced_at.elapsed() >= interval);
-        if is_sync_due {
-            synced_at = Moment::now();
-        }
-        inner.keep(is_sync_due);
+        inner.keep(&mut || {
+            let is_due = interval.is_some_and(|interval| synced_at.elapsed() >= interval);
+            if is_due {
+                synced_at = Moment::now();
+            }
+            is_due
+        });
     }
 }
 
