@@ -255,6 +255,11 @@ impl Loop {
     fn close(&mut self, client: usize) {
         if let Some(mut connection) = self.connections.try_remove(client) {
             connection.socket.end();
+            if connection.is_queued {
+                // Its number may be another's by then, who would be read from twice in a turn, the second time perhaps to
+                // the end, before the reply to the first is sent.
+                self.ready.retain(|queued| *queued != client);
+            }
             // The socket is closed with the connection in any case.
             let _ = connection.socket.deregister(self.poll.registry());
             if let Some(session) = self.server.sessions.get(client) {
