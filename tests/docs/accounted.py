@@ -6,6 +6,7 @@ A fenced block of a language counts as run if
   page's name for docs/languages;
 - a comment before it names the file that it quotes, which a test of the tree compares (tests/tidy/quotations.rs);
 - its page is made from the header (docs/c-api.md);
+- it is a transcript, and its page is given to tests/server/transcript.py;
 - <!-- not run: why --> stands before it.
 """
 
@@ -26,9 +27,9 @@ def pages():
 
 
 def callers():
-    """What calls snippets.py, as one text."""
+    """What is given to snippets.py and transcript.py."""
     scripts = [TREE / "Makefile", *TREE.glob("*/*/rules.mk"), *TREE.glob("bindings/*/test.sh")]
-    lines = [line for script in scripts for line in script.read_text().splitlines() if "snippets" in line]
+    lines = [line for script in scripts for line in script.read_text().splitlines() if "snippets" in line or "transcript" in line]
     return set(re.findall(r"[\w./-]+(?::\w+)?", " ".join(lines).replace("snippets,", " ")))
 
 
@@ -53,6 +54,7 @@ def problems_of(path, text, typed, given):
             or f"{path}:{language}" in given
             or (path == f"docs/languages/{language}.md" and stem in given)
             or path == "docs/c-api.md"
+            or (language == "console" and before == "<!--transcript-->" and path in given)
         ):
             continue
         found.append(f"{path}:{number + 1}: no test runs this {language}")
@@ -73,11 +75,13 @@ def self_test():
         ("docs/a.md", "<!-- a remark -->\n" + block.format("c"), 1),
         ("t.md", block.format("sh"), 0),
         ("u.md", block.format("sh"), 1),
+        ("v.md", "<!--transcript-->\n" + block.format("console"), 0),
+        ("u.md", "<!--transcript-->\n" + block.format("console"), 1),
     ]
     return [
         f"self-test: {case[:2]} has {len(found)} problems, not {case[2]}"
         for case in cases
-        if len(found := problems_of(case[0], case[1], {"t.md"}, {"docs/b.md:c", "c"})) != case[2]
+        if len(found := problems_of(case[0], case[1], {"t.md"}, {"docs/b.md:c", "c", "v.md"})) != case[2]
     ]
 
 

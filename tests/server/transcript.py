@@ -8,7 +8,7 @@ import tempfile
 
 document = sys.argv[1]
 with open(document) as file:
-    block = re.search(r"<!--transcript-->\n```sh\n(.*?)```", file.read(), re.S)
+    block = re.search(r"<!--transcript-->\n```console\n(.*?)```", file.read(), re.S)
 if not block:
     sys.exit(f"{document}: no transcript")
 root = os.getcwd()
