@@ -19,7 +19,13 @@ CC ?= cc
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | sed -n 1p)
 ABI_VERSION := $(shell sed -n 's/^.define LARDER_ABI_VERSION \([0-9]*\).*/\1/p' include/larder.h)
 CARGO_TARGET_DIR ?= target
+# REMOTE=1: the library that opens servers too (docs/targets.md), in a target directory of its own.
+ifeq ($(REMOTE),)
 LIB_DIR := $(CARGO_TARGET_DIR)/release
+else
+LIB_DIR := $(CARGO_TARGET_DIR)/remote/release
+lib_features := --features remote --target-dir $(CARGO_TARGET_DIR)/remote
+endif
 BUILD_DIR := build
 
 # A directory for `make demo`: every file below it is stored. By default this repository.
@@ -33,7 +39,7 @@ MIRI_TESTS ?= epoch::tests storage::sim hashes_at_both_ends several_stripes_are 
 
 go_modules := $(patsubst %/go.mod,%,$(wildcard bindings/*/go.mod examples/*/go.mod tests/*/go.mod benches/*/*/go.mod))
 
-TEST_PARTS := harness-test lint rust-test mutants-named c-test c-static-libs c-test-asan kernel-test fuzz-replay c-examples vectors go-test go-vendor-test cpp-test python-test node-test java-test install-test kept-test deb-test reference-test docs-test demo server-test server-clients c-test-valgrind models miri
+TEST_PARTS := harness-test lint rust-test mutants-named c-test c-static-libs c-test-asan kernel-test fuzz-replay c-examples vectors go-test go-vendor-test cpp-test python-test node-test java-test install-test kept-test deb-test reference-test docs-test demo program-test inout-test server-test server-clients targets-test c-test-valgrind models miri
 
 .PHONY: help build demo test measure harness-test lint rust-test go-test go-vendor-test bench models miri header clean
 .PHONY: need-rust need-go need-cc
@@ -48,10 +54,10 @@ demo: need-rust need-go need-cc ## store this repository (or DIR=/some/dir) from
 test: ## every test there is, with a table at the end (LARDER_FORBID_SKIP=1: a skip is a failure)
 	@MAKE="$(MAKE)" bash tests/run $(TEST_PARTS)
 
-build: need-rust ## the shared and the static library, into target/release
-	$(CARGO) build --release --locked
+build: need-rust ## the shared and the static library, into target/release (REMOTE=1: that opens servers too, target/remote/release)
+	$(CARGO) build --release --locked $(lib_features)
 	@ln -sf liblarder.so $(LIB_DIR)/liblarder.so.$(ABI_VERSION)
-	@$(MAKE) --no-print-directory pc
+	$(if $(REMOTE),,@$(MAKE) --no-print-directory pc)
 
 harness-test: ## whether the runner of these tests counts and refuses as it should
 	@bash tests/run_test

@@ -391,7 +391,7 @@ typedef struct larder_view {
    */
   size_t len;
   /**
-   * The record's sequence number.
+   * The record's sequence number; 0 over a server, which counts none.
    */
   uint64_t version;
   /**
@@ -435,8 +435,13 @@ struct larder_options *larder_options_new(void);
  * - `verify_reads`: which reads check the record's checksum. `copies` (the default), `all` (views too) or
  *   `none`.
  * - `compaction`: `auto` (the default) or `manual`: only `larder_compact`.
+ * - `timeout_ms`: how long a call waits for a server's next bytes, 1 to 86400000; 5000 by default.
+ * - `connect_timeout_ms`: how long a call waits for a connection to a server, 1 to 86400000; 2000 by default.
+ * - `user`: who asks a server; its default user if it is not set. What the location says goes before it.
+ * - `password`: the user's password.
  *
- * Bytes are digits, or digits and one of `KiB`, `MiB`, `GiB`, without blanks.
+ * The last four have no effect on a directory; of the others a server takes `read_only` alone. Bytes are
+ * digits, or digits and one of `KiB`, `MiB`, `GiB`, without blanks.
  *
  * Threads: any, but one at a time for the same options. Blocks: never.
  * Returns: `LARDER_OK`; `LARDER_INVALID_ARGUMENT` for NULL, an unknown name, a malformed value or one
@@ -467,14 +472,19 @@ void larder_options_free(struct larder_options *options);
  * Opens the store in the directory `location`, with `options` or, for NULL, the defaults. The last
  * component of the path is created if need be, its parents are not.
  *
- * A location that begins with the name of a scheme and a colon, as `unix:/run/larder.sock`, names
- * another target; none is known to this build. For a directory of such a name write `./unix:dir`.
+ * A location that begins with the name of a scheme and a colon names another target. `unix:PATH`,
+ * `redis://HOST:PORT` and `redis+cluster://HOST:PORT,HOST:PORT` are servers that speak the protocol of
+ * Redis; a library that was built for them (`make install REMOTE=1`) gives the same handle over them, others
+ * return `LARDER_UNSUPPORTED`. What a server cannot promise is `LARDER_UNSUPPORTED` in every function, and
+ * where functions below speak of the disk, the server answers or `LARDER_IO` is returned within the timeouts
+ * of the options. For a directory of such a name write `./unix:dir`.
  *
- * Threads: any. Blocks: reads files, waits for the disk, never for another process.
+ * Threads: any. Blocks: reads files, waits for the disk, never for another process; for a server at most as
+ * long as `connect_timeout_ms` and `timeout_ms` say.
  * Returns: `LARDER_OK`; `LARDER_NOT_FOUND` if there is no store and none was to be created;
- * `LARDER_INVALID_ARGUMENT` for NULL, an empty location, and a directory that is neither empty nor a
- * store; `LARDER_BUSY` if another process or handle has the store open; `LARDER_UNSUPPORTED` for a scheme
- * that is not known; `LARDER_CORRUPT`, `LARDER_INCOMPATIBLE`, `LARDER_READ_ONLY`, `LARDER_NO_SPACE`,
+ * `LARDER_INVALID_ARGUMENT` for NULL, an empty or malformed location, a directory that is neither empty nor a
+ * store, and a user or password that a server refuses; `LARDER_BUSY` if another process or handle has the store open; `LARDER_UNSUPPORTED` for a scheme
+ * that is not known, and for options that a server has not; `LARDER_CORRUPT`, `LARDER_INCOMPATIBLE`, `LARDER_READ_ONLY`, `LARDER_NO_SPACE`,
  * `LARDER_IO`, `LARDER_OUT_OF_MEMORY`, `LARDER_PANIC`. Since 0.1.0.
  *
  * # Safety
@@ -626,12 +636,14 @@ larder_status larder_exists(struct larder *db,
  *
  * `ttl_ms` counts from the call: 0 is no expiry, -1 keeps the present one (none if the key is not
  * live), at most 2^62 - 1. `flags` are `LARDER_IF_ABSENT` or `LARDER_IF_PRESENT`, and `LARDER_SYNC`.
- * `*version` becomes the record's sequence number, which grows with every change of the store.
+ * `*version` becomes the record's sequence number, which grows with every change of the store; 0 over a server,
+ * which counts none.
  *
  * Threads: any. Blocks: as `larder_set`; with `LARDER_SYNC` until the write is durable.
  * Returns: `LARDER_OK`; `LARDER_EXISTS` if the key is live and was to be absent; `LARDER_NOT_FOUND` if
- * it is not live and was to be present; `LARDER_INVALID_ARGUMENT` for other TTLs, unknown flags, both IF
- * flags and NULL; `LARDER_TOO_LARGE`, `LARDER_CLOSED`, `LARDER_READ_ONLY`, `LARDER_NO_SPACE`,
+ * it is not live and was to be present; `LARDER_UNSUPPORTED` for `LARDER_SYNC` over a server that cannot promise
+ * it; `LARDER_INVALID_ARGUMENT` for other TTLs, unknown flags, both IF flags and NULL; `LARDER_TOO_LARGE`,
+ * `LARDER_CLOSED`, `LARDER_READ_ONLY`, `LARDER_NO_SPACE`,
  * `LARDER_IO`, `LARDER_CORRUPT`, `LARDER_FORKED`, `LARDER_OUT_OF_MEMORY`, `LARDER_PANIC`. Since 0.1.0.
  *
  * # Safety
@@ -714,8 +726,8 @@ larder_status larder_len(struct larder *db,
  *
  * Threads: any. Blocks: until the disk has it.
  * Returns: `LARDER_OK`; `LARDER_IO` or `LARDER_NO_SPACE` if the sync failed; `LARDER_READ_ONLY` after an
- * earlier failure; `LARDER_INVALID_ARGUMENT`, `LARDER_CLOSED`, `LARDER_FORKED`, `LARDER_PANIC`.
- * Since 0.1.0.
+ * earlier failure; `LARDER_UNSUPPORTED` over a server that cannot promise it; `LARDER_INVALID_ARGUMENT`,
+ * `LARDER_CLOSED`, `LARDER_FORKED`, `LARDER_PANIC`. Since 0.1.0.
  *
  * # Safety
  *
@@ -730,8 +742,8 @@ larder_status larder_sync(struct larder *db,
  *
  * Threads: any. Blocks: while it copies what is live; other calls go on meanwhile.
  * Returns: `LARDER_OK`; `LARDER_READ_ONLY`; `LARDER_CORRUPT` if a record fails its check;
- * `LARDER_INVALID_ARGUMENT`, `LARDER_CLOSED`, `LARDER_NO_SPACE`, `LARDER_IO`, `LARDER_FORKED`,
- * `LARDER_OUT_OF_MEMORY`, `LARDER_PANIC`. Since 0.1.0.
+ * `LARDER_UNSUPPORTED` over a server; `LARDER_INVALID_ARGUMENT`, `LARDER_CLOSED`, `LARDER_NO_SPACE`,
+ * `LARDER_IO`, `LARDER_FORKED`, `LARDER_OUT_OF_MEMORY`, `LARDER_PANIC`. Since 0.1.0.
  *
  * # Safety
  *
@@ -745,8 +757,8 @@ larder_status larder_compact(struct larder *db,
  * `LARDER_CORRUPT` that reports damage, whose error names the first place.
  *
  * Threads: any. Blocks: while it reads the whole store; other calls go on meanwhile.
- * Returns: `LARDER_OK`; `LARDER_CORRUPT`; `LARDER_INVALID_ARGUMENT`, `LARDER_CLOSED`, `LARDER_FORKED`,
- * `LARDER_IO`, `LARDER_OUT_OF_MEMORY`, `LARDER_PANIC`. Since 0.1.0.
+ * Returns: `LARDER_OK`; `LARDER_CORRUPT`; `LARDER_UNSUPPORTED` over a server; `LARDER_INVALID_ARGUMENT`,
+ * `LARDER_CLOSED`, `LARDER_FORKED`, `LARDER_IO`, `LARDER_OUT_OF_MEMORY`, `LARDER_PANIC`. Since 0.1.0.
  *
  * # Safety
  *
@@ -762,7 +774,7 @@ larder_status larder_verify(struct larder *db,
  *
  * Threads: any. Blocks: never.
  * Returns: `LARDER_OK`; `LARDER_INVALID_ARGUMENT` for NULL and a `struct_size` out of range;
- * `LARDER_CLOSED`, `LARDER_FORKED`, `LARDER_PANIC`. Since 0.1.0.
+ * `LARDER_UNSUPPORTED` over a server; `LARDER_CLOSED`, `LARDER_FORKED`, `LARDER_PANIC`. Since 0.1.0.
  *
  * # Safety
  *
@@ -879,7 +891,7 @@ void larder_cursor_close(struct larder_cursor *cursor);
  * Little-endian; each entry is padded with zeros to a multiple of 8 bytes, counted from its start. The
  * buffer itself needs no alignment. `ttl_ms` is as for `larder_set_with`; a del has no value and no TTL
  * and its key need not be there. A key may be named twice: the last operation wins. `flags` is 0 or
- * `LARDER_SYNC`. An empty buffer is fine.
+ * `LARDER_SYNC`. An empty buffer is fine. Over a cluster of servers keys in several slots are `LARDER_UNSUPPORTED`.
  *
  * Threads: any. Blocks: as `larder_set`; with `LARDER_SYNC` until the batch is durable.
  * Returns: `LARDER_OK`; `LARDER_INVALID_ARGUMENT` for unknown operations and flags, lengths that leave
@@ -938,7 +950,7 @@ larder_status larder_get_many_packed(struct larder *db,
                                      struct larder_error *err);
 
 /**
- * Reads `key` in place: no copy, whatever the value's size. Its checksum is checked only with the
+ * Reads `key` in place: no copy, whatever the value's size (over a server, a copy). Its checksum is checked only with the
  * option `verify_reads=all`. What a held view pins on disk and in memory cannot be reclaimed.
  *
  * Threads: any. Blocks: as `larder_get`; reading the bytes may wait for the disk.

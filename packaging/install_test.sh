@@ -34,7 +34,7 @@ skip() {
   [ "${LARDER_FORBID_SKIP:-0}" != 1 ] || failed=$((failed + 1))
 }
 
-install_below() { "$make" --no-print-directory -o build install "$@"; }
+install_below() { "$make" --no-print-directory -o build install LARDER_PROGRAM="$LARDER_PROGRAM" "$@"; }
 
 # runs PROGRAM [LIBRARY_DIRECTORY]: in a directory of its own, where it finds its apricots.
 runs() {
@@ -162,9 +162,26 @@ manual_page_is_clean() {
   grep -q 'larder_get_into()' <<<"$page" && ! grep -q 'warning' <<<"$page"
 }
 
+program_works_where_it_is_installed() {
+  local page
+  [ "$("$prefix/bin/larder" --version)" = "larder $VERSION" ] && (cd "$scratch" && "$prefix/bin/larder" set -d from-bin jam apricot) &&
+    bash -n "$prefix/share/bash-completion/completions/larder" && grep -q '^#compdef larder' "$prefix/share/zsh/site-functions/_larder" &&
+    grep -q '^complete -c larder' "$prefix/share/fish/vendor_completions.d/larder.fish" || return 1
+  command -v man >/dev/null || return 0
+  page=$(MANWIDTH=80 LC_ALL=C.UTF-8 man --warnings -l "$prefix/share/man/man1/larder.1" 2>&1) || return 1
+  grep -q '^larder(1)' <<<"$page" && ! grep -q 'warning' <<<"$page"
+}
+
+# A program that was not built is not installed, and nothing of it.
+no_program_no_files() {
+  install_below PREFIX="$scratch/library" LARDER_PROGRAM= && [ ! -e "$scratch/library/bin" ] && [ ! -e "$scratch/library/share/man/man1" ] &&
+    ! find "$scratch/library" -name '*larder.fish' | grep .
+}
+
 strips() {
   "$make" --no-print-directory -o build install-strip PREFIX="$scratch/stripped" &&
     ! readelf -S "$scratch/stripped/lib/liblarder.so.0" | grep -q '\.debug_info' &&
+    ! readelf -S "$scratch/stripped/bin/larder" | grep -q '\.debug_info' && "$scratch/stripped/bin/larder" --version &&
     LD_LIBRARY_PATH= $cc "$tree/examples/c/hello.c" -I"$scratch/stripped/include" "$scratch/stripped/lib/liblarder.a" -lm -ldl -lpthread \
       -o "$scratch/from-stripped" && runs "$scratch/from-stripped" && runs "$scratch/pc-shared" "$scratch/stripped/lib"
 }
@@ -176,6 +193,8 @@ step "what is there is what the list says" list_matches
 step "liblarder.so leads to liblarder.so.0 and that to the version" links_lead_to_the_library
 step "a second install changes nothing" install_below PREFIX="$prefix"
 step "DESTDIR is nowhere in what is installed, and uninstall obeys it" destdir_leaves_no_trace
+step "the program, its manual page and its completions" program_works_where_it_is_installed
+step "without the program, nothing of it" no_program_no_files
 if command -v pkg-config >/dev/null; then
   step "pkg-config, shared" with_pkg_config
   # A linker takes the archive if the shared library is not there.

@@ -9,6 +9,7 @@ DATADIR ?= $(PREFIX)/share
 MANDIR ?= $(DATADIR)/man
 PKGCONFIGDIR ?= $(LIBDIR)/pkgconfig
 CMAKEDIR ?= $(LIBDIR)/cmake/larder
+BINDIR ?= $(PREFIX)/bin
 INSTALL ?= install
 STRIP ?= strip
 
@@ -20,19 +21,35 @@ installed_headers := include/larder.h $(wildcard bindings/c/*.h bindings/cpp/*.h
 # Functions have a manual page as links to larder(3).
 installed_links := $(shell sed 's/$$/.3/' include/symbols.txt)
 
-installed_files := \
+# The program, if `make program` has built it (tests/server/rules.mk says where). What it brings is made by itself.
+program_files := $(BINDIR)/larder $(MANDIR)/man1/larder.1 $(DATADIR)/bash-completion/completions/larder \
+  $(DATADIR)/zsh/site-functions/_larder $(DATADIR)/fish/vendor_completions.d/larder.fish
+program_directories := $(sort $(dir $(program_files)))
+
+library_files := \
   $(LIBDIR)/liblarder.so.$(VERSION) $(LIBDIR)/liblarder.so.$(ABI_VERSION) $(LIBDIR)/liblarder.so $(LIBDIR)/liblarder.a \
   $(addprefix $(INCLUDEDIR)/,$(notdir $(installed_headers))) \
   $(PKGCONFIGDIR)/larder.pc $(CMAKEDIR)/larder-config.cmake $(CMAKEDIR)/larder-config-version.cmake \
   $(DATADIR)/larder/larder.api.json $(MANDIR)/man3/larder.3 $(addprefix $(MANDIR)/man3/,$(installed_links))
+installed_files = $(library_files) $(if $(wildcard $(LARDER_PROGRAM)),$(program_files))
 
 # The deepest first, so that each is empty when its turn comes. Larder's own directories go in any case, others only if they
 # are empty, and never those that a system comes with.
 own_directories := $(CMAKEDIR) $(DATADIR)/larder
-shared_directories := $(if $(filter /usr /usr/local,$(PREFIX)),,$(PKGCONFIGDIR) $(LIBDIR)/cmake $(LIBDIR) $(INCLUDEDIR) $(MANDIR)/man3 $(MANDIR) $(DATADIR))
+shared_directories := $(if $(filter /usr /usr/local,$(PREFIX)),,$(PKGCONFIGDIR) $(LIBDIR)/cmake $(LIBDIR) $(INCLUDEDIR) \
+  $(MANDIR)/man3 $(program_directories) $(DATADIR)/bash-completion $(DATADIR)/zsh $(DATADIR)/fish $(MANDIR) $(DATADIR))
 
 fill := sed -e 's|@version@|$(VERSION)|' -e 's|@abi@|$(ABI_VERSION)|' -e 's|@static_libs@|$(STATIC_LIBS)|' \
   -e "s|@static_libs_list@|$$(echo $(STATIC_LIBS) | tr ' ' ';')|"
+
+define install_program
+$(INSTALL) -d $(patsubst %,"$(DESTDIR)%",$(program_directories))
+$(INSTALL) -m 755 $(LARDER_PROGRAM) "$(DESTDIR)$(BINDIR)/larder"
+$(LARDER_PROGRAM) man | $(INSTALL) -m 644 /dev/stdin "$(DESTDIR)$(MANDIR)/man1/larder.1"
+$(LARDER_PROGRAM) completions bash | $(INSTALL) -m 644 /dev/stdin "$(DESTDIR)$(DATADIR)/bash-completion/completions/larder"
+$(LARDER_PROGRAM) completions zsh | $(INSTALL) -m 644 /dev/stdin "$(DESTDIR)$(DATADIR)/zsh/site-functions/_larder"
+$(LARDER_PROGRAM) completions fish | $(INSTALL) -m 644 /dev/stdin "$(DESTDIR)$(DATADIR)/fish/vendor_completions.d/larder.fish"
+endef
 
 .PHONY: pc install install-strip install-files uninstall installed-list install-test reference reference-test deb deb-test
 
@@ -45,12 +62,13 @@ $(BUILD_DIR)/larder.pc: packaging/larder.pc.in packaging/rules.mk Cargo.toml Mak
 	@$(fill) -e 's|@prefix@|$${pcfiledir}/..|' -e 's|@libdir@|$(patsubst $(CURDIR)/%,$${prefix}/%,$(abspath $(LIB_DIR)))|' \
 	  -e 's|@includedir@|$${prefix}/include|' $< > $@
 
-install: build install-files ## libraries, headers, pkg-config and CMake files, manual page, below PREFIX (default /usr/local)
+install: build install-files ## libraries, headers, pkg-config and CMake files, manual page, and the program if it is built, below PREFIX (default /usr/local)
 
 install-strip: build ## the same, the shared library and the archive without what only debuggers read
 	@$(MAKE) --no-print-directory install-files
 	$(STRIP) --strip-unneeded "$(DESTDIR)$(LIBDIR)/liblarder.so.$(VERSION)"
 	$(STRIP) --strip-debug --enable-deterministic-archives "$(DESTDIR)$(LIBDIR)/liblarder.a"
+	$(if $(wildcard $(LARDER_PROGRAM)),$(STRIP) "$(DESTDIR)$(BINDIR)/larder")
 
 # Without building anything: what packagers call who have built before.
 install-files:
@@ -70,9 +88,10 @@ install-files:
 	$(fill) packaging/larder-config-version.cmake.in > "$(DESTDIR)$(CMAKEDIR)/larder-config-version.cmake"
 	$(INSTALL) -m 644 packaging/larder.3 "$(DESTDIR)$(MANDIR)/man3/"
 	@for page in $(installed_links); do ln -sf larder.3 "$(DESTDIR)$(MANDIR)/man3/$$page"; done
+	$(if $(wildcard $(LARDER_PROGRAM)),$(install_program))
 
 uninstall: ## take away what `make install` with the same PREFIX and DESTDIR put there
-	@for file in $(installed_files); do rm -f "$(DESTDIR)$$file"; done
+	@for file in $(library_files) $(program_files); do rm -f "$(DESTDIR)$$file"; done
 	@for directory in $(own_directories) $(shared_directories); do \
 	  [ ! -d "$(DESTDIR)$$directory" ] || rmdir --ignore-fail-on-non-empty "$(DESTDIR)$$directory"; done
 
@@ -80,9 +99,9 @@ installed-list:
 	@printf '%s\n' $(installed_files)
 
 # What a packager does and what a program's author does, from an empty prefix and with nothing of this tree.
-install-test: need-cc build ## install into an empty prefix; build with pkg-config, CMake and cgo, shared and static; uninstall
+install-test: need-cc build program ## install into an empty prefix; build with pkg-config, CMake and cgo, shared and static; uninstall
 	@MAKE="$(MAKE)" CC="$(CC)" CXX="$(CXX)" GO="$(GO)" LIB_DIR="$(LIB_DIR)" BUILD_DIR="$(BUILD_DIR)" VERSION="$(VERSION)" \
-	  bash packaging/install_test.sh
+	  LARDER_PROGRAM="$(LARDER_PROGRAM)" bash packaging/install_test.sh
 
 deb: build ## the Debian packages liblarder0 and liblarder-dev, into build/deb
 	@LIB_DIR="$(LIB_DIR)" VERSION="$(VERSION)" bash packaging/deb.sh $(BUILD_DIR)/deb

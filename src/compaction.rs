@@ -264,6 +264,10 @@ impl<'a> Compactor<'a> {
             let mut since_pace = 0;
             for survivor in survivors {
                 let source = survivor.record()?;
+                // Once more: damage since the record was judged must not get into a copy with a new checksum (P6).
+                if !record::is_intact(source.bytes, survivor.segment.seed(), survivor.offset) {
+                    return Err(damaged(survivor.segment, survivor.offset, "a record fails its check"));
+                }
                 let head = copied_head(&source.head, survivor.fate);
                 let value = if survivor.fate == Fate::Live { source.value() } else { b"" };
                 let len = head.record_len();

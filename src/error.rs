@@ -133,6 +133,14 @@ impl Error {
         Self(Box::new(Cause { status, os_errno, offset: 0, message: format!("cannot {action}: {source}") }))
     }
 
+    /// The same failure, with more words behind its sentence.
+    #[cfg(feature = "remote")]
+    #[cold]
+    pub(crate) fn with_words(mut self, words: &str) -> Self {
+        self.0.message.push_str(words);
+        self
+    }
+
     /// What kind of failure it is.
     pub fn status(&self) -> Status {
         self.0.status

@@ -39,6 +39,9 @@ mod salvage;
 mod cursor;
 pub mod store;
 
+#[cfg(feature = "remote")]
+pub mod remote;
+
 pub use error::{Error, Result, Status};
 pub use options::{CompactionMode, Options, SyncMode, VerifyReads};
 #[doc(hidden)]

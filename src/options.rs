@@ -4,6 +4,7 @@
 //! same fields. Unknown names and malformed values are errors that name what was wrong.
 
 use crate::error::{Error, Result, Status};
+use std::fmt;
 use std::time::Duration;
 
 /// When an acknowledged write is on the disk.
@@ -44,11 +45,28 @@ pub const SEGMENT_BYTES_MAX: u64 = 4 << 30;
 /// Longest sync interval, milliseconds (one day).
 pub const SYNC_INTERVAL_MS_MAX: u64 = 86_400_000;
 
+/// Longest timeout, milliseconds (one day).
+pub const TIMEOUT_MS_MAX: u64 = 86_400_000;
+
+/// Text that nothing shows.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Secret(pub String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret")
+    }
+}
+
 /// Options of [`crate::Store::open`].
 #[derive(Clone, Debug)]
 pub struct Options {
     /// When an acknowledged write is durable.
     pub sync: SyncMode,
+    /// With [`SyncMode::None`]: a write counts only once [`Store::sync`](crate::Store::sync) has returned, and until then a
+    /// kill may take it too. For whoever answers after that sync only, as a server does that has one for many
+    /// clients: it then costs what it costs in [`SyncMode::Always`].
+    pub acknowledged_by_sync: bool,
     /// Take no lock, create no file, refuse writes.
     pub read_only: bool,
     /// Create the store if it is not there.
@@ -61,18 +79,31 @@ pub struct Options {
     pub verify_reads: VerifyReads,
     /// Who decides when space is reclaimed.
     pub compaction: CompactionMode,
+    /// How long a call waits for a server's next bytes. Without effect on a directory, as the rest below.
+    pub timeout: Duration,
+    /// How long a call waits for a connection.
+    pub connect_timeout: Duration,
+    /// Who asks a server; empty for its default user.
+    pub user: String,
+    /// The user's password; empty for none.
+    pub password: Secret,
 }
 
 impl Default for Options {
     fn default() -> Self {
         Self {
             sync: SyncMode::Always,
+            acknowledged_by_sync: false,
             read_only: false,
             create: true,
             segment_bytes: 64 << 20,
             bytes_max: 0,
             verify_reads: VerifyReads::Copies,
             compaction: CompactionMode::Auto,
+            timeout: Duration::from_secs(5),
+            connect_timeout: Duration::from_secs(2),
+            user: String::new(),
+            password: Secret::default(),
         }
     }
 }
@@ -107,11 +138,15 @@ impl Options {
                     _ => return Err(malformed(name, value, "auto or manual")),
                 }
             }
+            "timeout_ms" => self.timeout = parse_timeout(name, value)?,
+            "connect_timeout_ms" => self.connect_timeout = parse_timeout(name, value)?,
+            "user" => self.user = value.to_owned(),
+            "password" => self.password = Secret(value.to_owned()),
             _ => {
                 return Err(Error::new(
                     Status::InvalidArgument,
                     format!(
-                        "unknown option \"{}\"; known are sync, read_only, create, segment_size, max_size, verify_reads, compaction",
+                        "unknown option \"{}\"; known are sync, read_only, create, segment_size, max_size, verify_reads, compaction, timeout_ms, connect_timeout_ms, user, password",
                         shown(name)
                     ),
                 ));
@@ -164,6 +199,13 @@ fn parse_bytes(name: &str, value: &str) -> Result<u64> {
         .ok_or_else(|| malformed(name, value, "a number of bytes, as 1048576, 1024KiB, 1MiB or 1GiB"))
 }
 
+fn parse_timeout(name: &str, value: &str) -> Result<Duration> {
+    parse_digits(value)
+        .filter(|ms| (1..=TIMEOUT_MS_MAX).contains(ms))
+        .map(Duration::from_millis)
+        .ok_or_else(|| malformed(name, value, "milliseconds, 1 to 86400000"))
+}
+
 /// Digits only: `str::parse` alone would take a sign.
 fn parse_digits(text: &str) -> Option<u64> {
     if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
@@ -195,6 +237,12 @@ mod tests {
         assert_eq!(set("compaction", "manual").unwrap().compaction, CompactionMode::Manual);
         assert!(set("read_only", "true").unwrap().read_only);
         assert!(!set("create", "false").unwrap().create);
+        assert_eq!(set("timeout_ms", "1").unwrap().timeout, Duration::from_millis(1));
+        assert_eq!(set("connect_timeout_ms", "86400000").unwrap().connect_timeout, Duration::from_secs(86_400));
+        assert_eq!(set("user", "ann").unwrap().user, "ann");
+        let options = set("password", "sesame").unwrap();
+        assert_eq!(options.password.0, "sesame");
+        assert!(!format!("{options:?}").contains("sesame"));
     }
 
     #[test]
@@ -220,6 +268,10 @@ mod tests {
             ("max_size", "99999999999GiB"),
             ("verify_reads", "yes"),
             ("compaction", "off"),
+            ("timeout_ms", "0"),
+            ("timeout_ms", "86400001"),
+            ("connect_timeout_ms", "-1"),
+            ("connect_timeout_ms", "1s"),
             ("colour", "blue"),
         ] {
             let error = set(name, value).expect_err(&format!("{name}={value}"));

@@ -156,3 +156,24 @@ func (c Config) options() []Option {
 func (s setting) hasNUL() bool {
 	return strings.IndexByte(s.name, 0) >= 0 || strings.IndexByte(s.value, 0) >= 0
 }
+
+// WithTimeout sets how long a call over a server waits for the server's next bytes, in whole
+// milliseconds, one at least; 5 s by default. Over a directory it has no effect.
+func WithTimeout(timeout time.Duration) Option {
+	return func(s *settings) { s.add("timeout_ms", strconv.FormatInt(millisUp(timeout), 10)) }
+}
+
+// WithConnectTimeout sets how long a call waits for a connection to a server, in whole
+// milliseconds, one at least; 2 s by default. Over a directory it has no effect.
+func WithConnectTimeout(timeout time.Duration) Option {
+	return func(s *settings) { s.add("connect_timeout_ms", strconv.FormatInt(millisUp(timeout), 10)) }
+}
+
+// WithPassword sets who asks a server: a user, empty for its default user, and the password. A
+// location that names them goes before it. Over a directory it has no effect.
+func WithPassword(user, password string) Option {
+	return func(s *settings) {
+		s.add("user", user)
+		s.add("password", password)
+	}
+}

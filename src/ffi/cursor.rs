@@ -9,8 +9,8 @@ use super::arguments::{invalid, key, required};
 use super::contained::contain;
 use super::error::{larder_error, larder_status};
 use super::handle::{Handle, Kind, judge, larder, on_store, refuse_writes, run};
+use super::target::TargetCursor;
 use crate::error::Status;
-use crate::store::Cursor;
 use std::ffi::c_void;
 use std::mem::offset_of;
 use std::ptr::NonNull;
@@ -24,7 +24,7 @@ pub struct larder_cursor(Handle<Walk>);
 const _: () = assert!(offset_of!(larder_cursor, 0) == 0);
 
 struct Walk {
-    cursor: Cursor,
+    cursor: TargetCursor,
     db: &'static larder,
 }
 
@@ -64,7 +64,7 @@ pub unsafe extern "C" fn larder_cursor_open(
         on_store(db, err, |db| {
             let prefix = key("prefix", prefix, prefix_len)?;
             let out = required("out", out)?;
-            let cursor = db.store().cursor(prefix)?;
+            let cursor = db.target().cursor(prefix)?;
             out.write(Box::into_raw(Box::new(larder_cursor(Handle::new(Walk { cursor, db })))));
             Ok(Status::Ok)
         })

@@ -34,7 +34,7 @@ pub unsafe extern "C" fn larder_ttl(
         on_store(db, err, |db| {
             let key = self::key("key", key, key_len)?;
             let ttl_ms = required("ttl_ms", ttl_ms)?;
-            let left_ms = match db.store().ttl(key)? {
+            let left_ms = match db.target().ttl(key)? {
                 TtlState::Absent => return Ok(Status::NotFound),
                 TtlState::Expired => return Ok(Status::Expired),
                 TtlState::Forever => -1,
@@ -70,7 +70,7 @@ pub unsafe extern "C" fn larder_expire(
     unsafe {
         on_store(db, err, |db| {
             let key = self::key("key", key, key_len)?;
-            db.store().expire(key, ttl_of_expire(ttl_ms)?).map(ok_if)
+            db.target().expire(key, ttl_of_expire(ttl_ms)?).map(ok_if)
         })
     }
 }

@@ -1,7 +1,7 @@
 //! Handles: opening, closing, and the way every call comes in.
 //!
-//! A `larder` is a small shell around a [`Store`] that is never freed, so that a call on a closed
-//! handle is answered instead of reading freed memory. What the store holds is let go by its close, but
+//! A `larder` is a small shell around a [`Target`] that is never freed, so that a call on a closed
+//! handle is answered instead of reading freed memory. What the target holds is let go by its close, but
 //! for the gate that says that it is closed.
 //!
 //! Not here: what a call does once it is let in.
@@ -18,12 +18,10 @@ use super::contained::{contain, silence_contained_panics};
 use super::error::{fill, larder_error, larder_status, report, report_error};
 use super::generation::Generation;
 use super::options::{copied, larder_options};
-use crate::error::{Error, Result, Status};
-use crate::store::Store;
-use std::ffi::{CStr, OsStr, c_char};
+use super::target::Target;
+use crate::error::{Result, Status};
+use std::ffi::c_char;
 use std::mem::offset_of;
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicPtr, Ordering};
 
@@ -37,7 +35,7 @@ pub struct larder(Shell);
 /// What C's pointer leads to.
 #[repr(C)]
 struct Shell {
-    handle: Handle<Store>,
+    handle: Handle<Target>,
     /// See `SHELLS`.
     before: AtomicPtr<larder>,
 }
@@ -60,7 +58,7 @@ fn keep(shell: &'static larder) -> *mut larder {
 }
 
 impl larder {
-    pub(super) fn store(&self) -> &Store {
+    pub(super) fn target(&self) -> &Target {
         &self.0.handle.inner
     }
 }
@@ -68,11 +66,11 @@ impl larder {
 // What the header says of threads, and H1.
 const _: () = {
     const fn any_thread_at_any_time<T: Send + Sync>() {}
-    any_thread_at_any_time::<Store>();
+    any_thread_at_any_time::<Target>();
     assert!(offset_of!(larder, 0) == 0);
 };
 
-impl Kind for Store {
+impl Kind for Target {
     const MAGIC: u64 = u64::from_le_bytes(*b"larder:s");
     const PARAMETER: &'static str = "db";
     const BOUND_TO_PROCESS: bool = true;
@@ -81,14 +79,19 @@ impl Kind for Store {
 /// Opens the store in the directory `location`, with `options` or, for NULL, the defaults. The last
 /// component of the path is created if need be, its parents are not.
 ///
-/// A location that begins with the name of a scheme and a colon, as `unix:/run/larder.sock`, names
-/// another target; none is known to this build. For a directory of such a name write `./unix:dir`.
+/// A location that begins with the name of a scheme and a colon names another target. `unix:PATH`,
+/// `redis://HOST:PORT` and `redis+cluster://HOST:PORT,HOST:PORT` are servers that speak the protocol of
+/// Redis; a library that was built for them (`make install REMOTE=1`) gives the same handle over them, others
+/// return `LARDER_UNSUPPORTED`. What a server cannot promise is `LARDER_UNSUPPORTED` in every function, and
+/// where functions below speak of the disk, the server answers or `LARDER_IO` is returned within the timeouts
+/// of the options. For a directory of such a name write `./unix:dir`.
 ///
-/// Threads: any. Blocks: reads files, waits for the disk, never for another process.
+/// Threads: any. Blocks: reads files, waits for the disk, never for another process; for a server at most as
+/// long as `connect_timeout_ms` and `timeout_ms` say.
 /// Returns: `LARDER_OK`; `LARDER_NOT_FOUND` if there is no store and none was to be created;
-/// `LARDER_INVALID_ARGUMENT` for NULL, an empty location, and a directory that is neither empty nor a
-/// store; `LARDER_BUSY` if another process or handle has the store open; `LARDER_UNSUPPORTED` for a scheme
-/// that is not known; `LARDER_CORRUPT`, `LARDER_INCOMPATIBLE`, `LARDER_READ_ONLY`, `LARDER_NO_SPACE`,
+/// `LARDER_INVALID_ARGUMENT` for NULL, an empty or malformed location, a directory that is neither empty nor a
+/// store, and a user or password that a server refuses; `LARDER_BUSY` if another process or handle has the store open; `LARDER_UNSUPPORTED` for a scheme
+/// that is not known, and for options that a server has not; `LARDER_CORRUPT`, `LARDER_INCOMPATIBLE`, `LARDER_READ_ONLY`, `LARDER_NO_SPACE`,
 /// `LARDER_IO`, `LARDER_OUT_OF_MEMORY`, `LARDER_PANIC`. Since 0.1.0.
 ///
 /// # Safety
@@ -108,12 +111,11 @@ pub unsafe extern "C" fn larder_open(
     unsafe {
         run(err, None, || {
             silence_contained_panics();
-            let location = directory("location", text("location", location)?)?;
+            let location = text("location", location)?;
             let out = required("out", out)?;
-            let options = copied(options)?;
-            let store = Store::open(location, &options)?;
+            let target = Target::open(location, &copied(options)?)?;
             let before = AtomicPtr::new(ptr::null_mut());
-            out.write(keep(Box::leak(Box::new(larder(Shell { handle: Handle::new(store), before })))));
+            out.write(keep(Box::leak(Box::new(larder(Shell { handle: Handle::new(target), before })))));
             Ok(Status::Ok)
         })
     }
@@ -139,7 +141,7 @@ pub unsafe extern "C" fn larder_close(db: *mut larder, err: *mut larder_error) -
         if db.is_null() {
             return report(err, Status::Ok);
         }
-        on_store(db, err, |db| db.store().close().map(|()| Status::Ok))
+        on_store(db, err, |db| db.target().close().map(|()| Status::Ok))
     }
 }
 
@@ -236,12 +238,12 @@ pub(super) unsafe fn on_store(
     // SAFETY: the caller's promise; the handle is the shell's first field (asserted above). Once it is
     // judged it is a `larder`, and that is never freed, moved or borrowed mutably (H2).
     unsafe {
-        match judge::<Store>(db.cast()) {
+        match judge::<Target>(db.cast()) {
             Ok(_) => {
                 let db: &'static larder = &*db;
                 run(err, Some(db), || body(db))
             }
-            Err(refusal) => refusal.report::<Store>(err),
+            Err(refusal) => refusal.report::<Target>(err),
         }
     }
 }
@@ -276,34 +278,8 @@ pub(super) unsafe fn run(
 pub(super) fn refuse_writes(db: Option<&larder>, told: &str) {
     if let Some(db) = db {
         // A second panic has nobody left to tell; the first one is being reported already.
-        let _ = contain(|| db.store().refuse_writes(told));
+        let _ = contain(|| db.target().refuse_writes(told));
     }
-}
-
-/// The directory that a location names; `name` is what the header calls the parameter.
-pub(super) fn directory<'a>(name: &str, location: &'a CStr) -> Result<&'a Path> {
-    let bytes = location.to_bytes();
-    if bytes.is_empty() {
-        return Err(invalid(format!("{name} is empty")));
-    }
-    if let Some(scheme) = scheme(bytes) {
-        return Err(Error::new(
-            Status::Unsupported,
-            format!(
-                "this build knows no location of the form \"{scheme}:\"; a directory of that name is \"./{scheme}:\""
-            ),
-        ));
-    }
-    Ok(Path::new(OsStr::from_bytes(bytes)))
-}
-
-/// The scheme in front of a location's first colon, as RFC 3986 spells schemes.
-fn scheme(location: &[u8]) -> Option<&str> {
-    let colon = location.iter().position(|byte| *byte == b':')?;
-    let name = &location[..colon];
-    let is_scheme = name.first().is_some_and(u8::is_ascii_alphabetic)
-        && name.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(byte));
-    if is_scheme { std::str::from_utf8(name).ok() } else { None }
 }
 
 #[cfg(test)]
@@ -311,43 +287,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn schemes_are_told_from_directories() {
-        for (location, expected) in [
-            ("unix:/run/larder.sock", Some("unix")),
-            ("redis://host:6379", Some("redis")),
-            ("redis+cluster://a,b", Some("redis+cluster")),
-            ("x-1.2:", Some("x-1.2")),
-            ("/tmp/a:b", None),
-            ("./unix:dir", None),
-            ("dir/unix:x", None),
-            ("plain", None),
-            (":x", None),
-            ("1st:x", None),
-            ("a b:x", None),
-        ] {
-            assert_eq!(scheme(location.as_bytes()), expected, "{location}");
-        }
-    }
-
-    #[test]
-    fn an_unknown_scheme_is_unsupported_and_named() {
-        let error = directory("location", c"redis+cluster://a").expect_err("no scheme is known");
-        assert_eq!(error.status(), Status::Unsupported);
-        assert!(error.message().contains("redis+cluster:"), "{}", error.message());
-        assert_eq!(directory("location", c"").expect_err("empty").status(), Status::InvalidArgument);
-        assert_eq!(directory("location", c"\xFF\xFE").expect("any bytes").as_os_str().as_bytes(), b"\xFF\xFE");
-    }
-
-    #[test]
     fn a_handle_of_another_kind_is_refused() {
-        let mut options = Handle::new(crate::options::Options::default());
+        let mut options = Handle::new(crate::ffi::options::Chosen::default());
         // SAFETY: a live handle, of the wrong kind on purpose.
-        let refusal = unsafe { judge::<Store>((&raw mut options).cast()) }.err();
+        let refusal = unsafe { judge::<Target>((&raw mut options).cast()) }.err();
         assert!(refusal == Some(Refusal::OtherKind));
         // SAFETY: a live handle of its kind, and NULL.
         unsafe {
             assert!(judge(&raw mut options).is_ok());
-            assert!(judge::<Store>(std::ptr::null_mut()).err() == Some(Refusal::Null));
+            assert!(judge::<Target>(std::ptr::null_mut()).err() == Some(Refusal::Null));
         }
     }
 }

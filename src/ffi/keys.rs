@@ -42,7 +42,7 @@ pub unsafe extern "C" fn larder_set(
     unsafe {
         on_store(db, err, |db| {
             let (key, value) = (self::key("key", key, key_len)?, self::value(value, value_len)?);
-            db.store().set(key, value).map(|_| Status::Ok)
+            db.target().set(key, value).map(|()| Status::Ok)
         })
     }
 }
@@ -75,7 +75,7 @@ pub unsafe extern "C" fn larder_get(
         on_store(db, err, |db| {
             let key = self::key("key", key, key_len)?;
             let (value, value_len) = (required("value", value)?, required("value_len", value_len)?);
-            match db.store().get_with(key, |bytes| malloced(bytes).map(|buffer| (buffer, bytes.len())))? {
+            match db.target().get_with(key, |bytes| malloced(bytes).map(|buffer| (buffer, bytes.len())))? {
                 Some(copy) => {
                     let (buffer, len) = copy?;
                     value.write(buffer.as_ptr());
@@ -110,7 +110,7 @@ pub unsafe extern "C" fn larder_del(
     unsafe {
         on_store(db, err, |db| {
             let key = self::key("key", key, key_len)?;
-            db.store().del(key).map(ok_if)
+            db.target().del(key).map(ok_if)
         })
     }
 }
@@ -159,7 +159,7 @@ pub unsafe extern "C" fn larder_get_into(
             let key = self::key("key", key, key_len)?;
             self::buffer("buffer", buffer, capacity)?;
             let need = required("need", need)?;
-            let found = db.store().get_with(key, |bytes| {
+            let found = db.target().get_with(key, |bytes| {
                 if bytes.len() <= capacity && !bytes.is_empty() {
                     std::ptr::copy_nonoverlapping(bytes.as_ptr(), buffer.cast(), bytes.len());
                 }
@@ -194,7 +194,7 @@ pub unsafe extern "C" fn larder_exists(
     unsafe {
         on_store(db, err, |db| {
             let key = self::key("key", key, key_len)?;
-            db.store().exists(key).map(ok_if)
+            db.target().exists(key).map(ok_if)
         })
     }
 }
@@ -203,12 +203,14 @@ pub unsafe extern "C" fn larder_exists(
 ///
 /// `ttl_ms` counts from the call: 0 is no expiry, -1 keeps the present one (none if the key is not
 /// live), at most 2^62 - 1. `flags` are `LARDER_IF_ABSENT` or `LARDER_IF_PRESENT`, and `LARDER_SYNC`.
-/// `*version` becomes the record's sequence number, which grows with every change of the store.
+/// `*version` becomes the record's sequence number, which grows with every change of the store; 0 over a server,
+/// which counts none.
 ///
 /// Threads: any. Blocks: as `larder_set`; with `LARDER_SYNC` until the write is durable.
 /// Returns: `LARDER_OK`; `LARDER_EXISTS` if the key is live and was to be absent; `LARDER_NOT_FOUND` if
-/// it is not live and was to be present; `LARDER_INVALID_ARGUMENT` for other TTLs, unknown flags, both IF
-/// flags and NULL; `LARDER_TOO_LARGE`, `LARDER_CLOSED`, `LARDER_READ_ONLY`, `LARDER_NO_SPACE`,
+/// it is not live and was to be present; `LARDER_UNSUPPORTED` for `LARDER_SYNC` over a server that cannot promise
+/// it; `LARDER_INVALID_ARGUMENT` for other TTLs, unknown flags, both IF flags and NULL; `LARDER_TOO_LARGE`,
+/// `LARDER_CLOSED`, `LARDER_READ_ONLY`, `LARDER_NO_SPACE`,
 /// `LARDER_IO`, `LARDER_CORRUPT`, `LARDER_FORKED`, `LARDER_OUT_OF_MEMORY`, `LARDER_PANIC`. Since 0.1.0.
 ///
 /// # Safety
@@ -234,7 +236,7 @@ pub unsafe extern "C" fn larder_set_with(
             let (key, value) = (self::key("key", key, key_len)?, self::value(value, value_len)?);
             let (condition, sync) = judged(flags)?;
             let options = SetOptions { ttl: ttl_of_set(ttl_ms)?, condition, sync };
-            match db.store().set_with(key, value, &options)? {
+            match db.target().set_with(key, value, &options)? {
                 SetOutcome::Stored { version: stored } => {
                     if let Some(version) = NonNull::new(version) {
                         version.write(stored);

@@ -28,6 +28,7 @@ mod arguments;
 mod contained;
 mod generation;
 mod packed_format;
+mod target;
 
 // The header's sections, in its order (blank lines keep rustfmt from sorting them).
 pub mod error;

@@ -15,11 +15,37 @@ use std::ptr::{NonNull, null_mut};
 /// How a store is to be opened. Owned by whoever made it with `larder_options_new`, until
 /// `larder_options_free`; `larder_open` copies, so it may be reused, changed or freed at once. For
 /// one thread at a time.
-pub struct larder_options(Handle<Options>);
+pub struct larder_options(Handle<Chosen>);
 
 const _: () = assert!(offset_of!(larder_options, 0) == 0);
 
-impl Kind for Options {
+/// Options, and which of them were set rather than left as they are.
+#[derive(Clone, Default)]
+pub(super) struct Chosen {
+    pub(super) options: Options,
+    #[cfg(feature = "remote")]
+    names: Vec<String>,
+}
+
+impl Chosen {
+    fn set(&mut self, name: &str, value: &str) -> Result<()> {
+        self.options.set(name, value)?;
+        #[cfg(feature = "remote")]
+        if !self.names.iter().any(|known| known == name) {
+            self.names.push(name.to_owned());
+        }
+        Ok(())
+    }
+
+    /// An option that was set and that only directories have.
+    #[cfg(feature = "remote")]
+    pub(super) fn name_for_directories(&self) -> Option<&str> {
+        const OF_SERVERS: [&str; 5] = ["read_only", "timeout_ms", "connect_timeout_ms", "user", "password"];
+        self.names.iter().map(String::as_str).find(|name| !OF_SERVERS.contains(name))
+    }
+}
+
+impl Kind for Chosen {
     const MAGIC: u64 = u64::from_le_bytes(*b"larder:o");
     const PARAMETER: &'static str = "options";
     const BOUND_TO_PROCESS: bool = false;
@@ -32,7 +58,7 @@ impl Kind for Options {
 pub extern "C" fn larder_options_new() -> *mut larder_options {
     contain(|| {
         silence_contained_panics();
-        Box::into_raw(Box::new(larder_options(Handle::new(Options::default()))))
+        Box::into_raw(Box::new(larder_options(Handle::new(Chosen::default()))))
     })
     .unwrap_or(null_mut())
 }
@@ -48,8 +74,13 @@ pub extern "C" fn larder_options_new() -> *mut larder_options {
 /// - `verify_reads`: which reads check the record's checksum. `copies` (the default), `all` (views too) or
 ///   `none`.
 /// - `compaction`: `auto` (the default) or `manual`: only `larder_compact`.
+/// - `timeout_ms`: how long a call waits for a server's next bytes, 1 to 86400000; 5000 by default.
+/// - `connect_timeout_ms`: how long a call waits for a connection to a server, 1 to 86400000; 2000 by default.
+/// - `user`: who asks a server; its default user if it is not set. What the location says goes before it.
+/// - `password`: the user's password.
 ///
-/// Bytes are digits, or digits and one of `KiB`, `MiB`, `GiB`, without blanks.
+/// The last four have no effect on a directory; of the others a server takes `read_only` alone. Bytes are
+/// digits, or digits and one of `KiB`, `MiB`, `GiB`, without blanks.
 ///
 /// Threads: any, but one at a time for the same options. Blocks: never.
 /// Returns: `LARDER_OK`; `LARDER_INVALID_ARGUMENT` for NULL, an unknown name, a malformed value or one
@@ -104,9 +135,9 @@ pub unsafe extern "C" fn larder_options_free(options: *mut larder_options) {
 /// # Safety
 ///
 /// `options` is NULL or live, and nobody changes it during the call.
-pub(super) unsafe fn copied(options: *const larder_options) -> Result<Options> {
+pub(super) unsafe fn copied(options: *const larder_options) -> Result<Chosen> {
     if options.is_null() {
-        return Ok(Options::default());
+        return Ok(Chosen::default());
     }
     // SAFETY: live by the caller's promise, and of the right kind once `present` says so; nobody
     // changes it meanwhile.
@@ -116,9 +147,9 @@ pub(super) unsafe fn copied(options: *const larder_options) -> Result<Options> {
 /// # Safety
 ///
 /// `options` is NULL or a live object of this library.
-unsafe fn present(options: *mut larder_options) -> Result<NonNull<Handle<Options>>> {
+unsafe fn present(options: *mut larder_options) -> Result<NonNull<Handle<Chosen>>> {
     // SAFETY: the caller's promise; the handle is the object's first field (asserted above).
-    unsafe { judge(options.cast()) }.map_err(|refusal| invalid(refusal.message::<Options>()))
+    unsafe { judge(options.cast()) }.map_err(|refusal| invalid(refusal.message::<Chosen>()))
 }
 
 fn utf8<'a>(name: &str, text: &'a CStr) -> Result<&'a str> {

@@ -21,7 +21,7 @@ use std::ptr::NonNull;
 /// Little-endian; each entry is padded with zeros to a multiple of 8 bytes, counted from its start. The
 /// buffer itself needs no alignment. `ttl_ms` is as for `larder_set_with`; a del has no value and no TTL
 /// and its key need not be there. A key may be named twice: the last operation wins. `flags` is 0 or
-/// `LARDER_SYNC`. An empty buffer is fine.
+/// `LARDER_SYNC`. An empty buffer is fine. Over a cluster of servers keys in several slots are `LARDER_UNSUPPORTED`.
 ///
 /// Threads: any. Blocks: as `larder_set`; with `LARDER_SYNC` until the batch is durable.
 /// Returns: `LARDER_OK`; `LARDER_INVALID_ARGUMENT` for unknown operations and flags, lengths that leave
@@ -56,7 +56,7 @@ pub unsafe extern "C" fn larder_write_packed(
                 }
                 rejected.error
             })?;
-            db.store().write(&ops, flags & LARDER_SYNC != 0).map(|()| Status::Ok)
+            db.target().write(&ops, flags & LARDER_SYNC != 0).map(|()| Status::Ok)
         })
     }
 }
@@ -108,7 +108,7 @@ pub unsafe extern "C" fn larder_get_many_packed(
             let keys = parse_keys(keys).map_err(|rejected| rejected.error)?;
             let out = NonNull::new(out.cast::<MaybeUninit<u8>>()).unwrap_or(NonNull::dangling());
             let mut answers = Answers::new(std::slice::from_raw_parts_mut(out.as_ptr(), capacity));
-            db.store().get_many_with(&keys, |_, outcome| match outcome {
+            db.target().get_many_with(&keys, |_, outcome| match outcome {
                 Ok(Some(value)) => answers.push(Status::Ok, value),
                 Ok(None) => answers.push(Status::NotFound, b""),
                 Err(error) => answers.push(error.status(), b""),

@@ -5,9 +5,10 @@
 use super::arguments::{invalid, required, text};
 use super::contained::silence_contained_panics;
 use super::error::{larder_error, larder_status};
-use super::handle::{directory, run};
+use super::handle::run;
 use super::keys::malloced;
 use super::options::{copied, larder_options};
+use super::target::directory;
 use crate::error::Status;
 use crate::salvage::{SalvageReport, salvage};
 use std::ffi::{c_char, c_void};
@@ -113,8 +114,8 @@ pub unsafe extern "C" fn larder_salvage(
                     "report->struct_size is {struct_size}, not {REPORT_HEAD_BYTES} to {REPORT_BYTES_MAX}; set it to sizeof(larder_salvage_report)"
                 )));
             }
-            let options = copied(options)?;
-            let done = salvage(source, target, &options, &mut |_, _| true)?;
+            let chosen = copied(options)?;
+            let done = salvage(source, target, &chosen.options, &mut |_, _| true)?;
             if !losses.is_null() {
                 let list = listed(&done);
                 losses.write(malloced(list.as_bytes())?.as_ptr());

@@ -81,7 +81,7 @@ pub unsafe extern "C" fn larder_len(db: *mut larder, count: *mut u64, err: *mut 
     unsafe {
         on_store(db, err, |db| {
             let count = required("count", count)?;
-            count.write(db.store().len()?);
+            count.write(db.target().len()?);
             Ok(Status::Ok)
         })
     }
@@ -95,8 +95,8 @@ pub unsafe extern "C" fn larder_len(db: *mut larder, count: *mut u64, err: *mut 
 ///
 /// Threads: any. Blocks: until the disk has it.
 /// Returns: `LARDER_OK`; `LARDER_IO` or `LARDER_NO_SPACE` if the sync failed; `LARDER_READ_ONLY` after an
-/// earlier failure; `LARDER_INVALID_ARGUMENT`, `LARDER_CLOSED`, `LARDER_FORKED`, `LARDER_PANIC`.
-/// Since 0.1.0.
+/// earlier failure; `LARDER_UNSUPPORTED` over a server that cannot promise it; `LARDER_INVALID_ARGUMENT`,
+/// `LARDER_CLOSED`, `LARDER_FORKED`, `LARDER_PANIC`. Since 0.1.0.
 ///
 /// # Safety
 ///
@@ -104,7 +104,7 @@ pub unsafe extern "C" fn larder_len(db: *mut larder, count: *mut u64, err: *mut 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn larder_sync(db: *mut larder, err: *mut larder_error) -> larder_status {
     // SAFETY: the caller's promise.
-    unsafe { on_store(db, err, |db| db.store().sync().map(|()| Status::Ok)) }
+    unsafe { on_store(db, err, |db| db.target().sync().map(|()| Status::Ok)) }
 }
 
 /// Reclaims the space of what was overwritten, deleted and expired. With the option `compaction=auto`
@@ -112,8 +112,8 @@ pub unsafe extern "C" fn larder_sync(db: *mut larder, err: *mut larder_error) ->
 ///
 /// Threads: any. Blocks: while it copies what is live; other calls go on meanwhile.
 /// Returns: `LARDER_OK`; `LARDER_READ_ONLY`; `LARDER_CORRUPT` if a record fails its check;
-/// `LARDER_INVALID_ARGUMENT`, `LARDER_CLOSED`, `LARDER_NO_SPACE`, `LARDER_IO`, `LARDER_FORKED`,
-/// `LARDER_OUT_OF_MEMORY`, `LARDER_PANIC`. Since 0.1.0.
+/// `LARDER_UNSUPPORTED` over a server; `LARDER_INVALID_ARGUMENT`, `LARDER_CLOSED`, `LARDER_NO_SPACE`,
+/// `LARDER_IO`, `LARDER_FORKED`, `LARDER_OUT_OF_MEMORY`, `LARDER_PANIC`. Since 0.1.0.
 ///
 /// # Safety
 ///
@@ -121,15 +121,15 @@ pub unsafe extern "C" fn larder_sync(db: *mut larder, err: *mut larder_error) ->
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn larder_compact(db: *mut larder, err: *mut larder_error) -> larder_status {
     // SAFETY: the caller's promise.
-    unsafe { on_store(db, err, |db| db.store().compact().map(|()| Status::Ok)) }
+    unsafe { on_store(db, err, |db| db.target().compact().map(|()| Status::Ok)) }
 }
 
 /// Checks every record of the log. `*bad_records` is set on `LARDER_OK`, to 0, and on the
 /// `LARDER_CORRUPT` that reports damage, whose error names the first place.
 ///
 /// Threads: any. Blocks: while it reads the whole store; other calls go on meanwhile.
-/// Returns: `LARDER_OK`; `LARDER_CORRUPT`; `LARDER_INVALID_ARGUMENT`, `LARDER_CLOSED`, `LARDER_FORKED`,
-/// `LARDER_IO`, `LARDER_OUT_OF_MEMORY`, `LARDER_PANIC`. Since 0.1.0.
+/// Returns: `LARDER_OK`; `LARDER_CORRUPT`; `LARDER_UNSUPPORTED` over a server; `LARDER_INVALID_ARGUMENT`,
+/// `LARDER_CLOSED`, `LARDER_FORKED`, `LARDER_IO`, `LARDER_OUT_OF_MEMORY`, `LARDER_PANIC`. Since 0.1.0.
 ///
 /// # Safety
 ///
@@ -144,7 +144,7 @@ pub unsafe extern "C" fn larder_verify(
     unsafe {
         on_store(db, err, |db| {
             let bad_records = required("bad_records", bad_records)?;
-            let report = db.store().verify()?;
+            let report = db.target().verify()?;
             bad_records.write(report.bad_records);
             match report.bad_records {
                 0 => Ok(Status::Ok),
@@ -159,7 +159,7 @@ pub unsafe extern "C" fn larder_verify(
 ///
 /// Threads: any. Blocks: never.
 /// Returns: `LARDER_OK`; `LARDER_INVALID_ARGUMENT` for NULL and a `struct_size` out of range;
-/// `LARDER_CLOSED`, `LARDER_FORKED`, `LARDER_PANIC`. Since 0.1.0.
+/// `LARDER_UNSUPPORTED` over a server; `LARDER_CLOSED`, `LARDER_FORKED`, `LARDER_PANIC`. Since 0.1.0.
 ///
 /// # Safety
 ///
@@ -182,7 +182,7 @@ pub unsafe extern "C" fn larder_stats_get(
                     "stats->struct_size is {struct_size}, not {STATS_HEAD_BYTES} to {STATS_BYTES_MAX}; set it to sizeof(larder_stats)"
                 )));
             }
-            let known = larder_stats::new(struct_size, &db.store().stats()?);
+            let known = larder_stats::new(struct_size, &db.target().stats()?);
             let struct_bytes = struct_size as usize;
             let known_bytes = struct_bytes.min(size_of::<larder_stats>());
             let target = stats.cast::<u8>().as_ptr();

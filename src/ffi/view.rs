@@ -1,6 +1,6 @@
 //! Views: reading a value where it lies.
 //!
-//! The pin behind a view owns the [`View`], and with it whatever keeps the bytes readable.
+//! The pin behind a view owns the [`TargetView`], and with it whatever keeps the bytes readable.
 //!
 //! Not here: how that is done ([`crate::store::View`]).
 
@@ -8,8 +8,8 @@ use super::arguments::{key, required};
 use super::contained::contain;
 use super::error::{larder_error, larder_status};
 use super::handle::{Handle, Kind, judge, larder, on_store, refuse_writes};
+use super::target::TargetView;
 use crate::error::Status;
-use crate::store::View;
 use std::ffi::c_void;
 use std::ptr::{NonNull, null, null_mut};
 
@@ -23,7 +23,7 @@ pub struct larder_view {
     pub data: *const c_void,
     /// Its length, bytes.
     pub len: usize,
-    /// The record's sequence number.
+    /// The record's sequence number; 0 over a server, which counts none.
     pub version: u64,
     /// When it expires, Unix milliseconds; 0 without expiry.
     pub expires_at_ms: i64,
@@ -36,7 +36,7 @@ const _: () = assert!(size_of::<larder_view>() == 40);
 const RELEASED: larder_view = larder_view { data: null(), len: 0, version: 0, expires_at_ms: 0, pin: null_mut() };
 
 struct Pin {
-    view: View,
+    view: TargetView,
     db: &'static larder,
 }
 
@@ -51,7 +51,7 @@ impl Kind for Pin {
     const BOUND_TO_PROCESS: bool = true;
 }
 
-/// Reads `key` in place: no copy, whatever the value's size. Its checksum is checked only with the
+/// Reads `key` in place: no copy, whatever the value's size (over a server, a copy). Its checksum is checked only with the
 /// option `verify_reads=all`. What a held view pins on disk and in memory cannot be reclaimed.
 ///
 /// Threads: any. Blocks: as `larder_get`; reading the bytes may wait for the disk.
@@ -77,7 +77,7 @@ pub unsafe extern "C" fn larder_get_view(
         on_store(db, err, |db| {
             let key = self::key("key", key, key_len)?;
             let out = required("out", out)?;
-            let Some(view) = db.store().view(key)? else { return Ok(Status::NotFound) };
+            let Some(view) = db.target().view(key)? else { return Ok(Status::NotFound) };
             let pin = Box::new(Handle::new(Pin { view, db }));
             let view = &pin.inner.view;
             let handed_out = larder_view {

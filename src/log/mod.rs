@@ -63,6 +63,8 @@ pub struct LogConfig {
     pub bytes_max: u64,
     /// When an acknowledged write is durable.
     pub sync: SyncMode,
+    /// No write counts before a sync that covered it: so in mode `always`.
+    pub is_acknowledged_by_sync: bool,
     /// Nothing may be written.
     pub is_read_only: bool,
 }
@@ -144,8 +146,20 @@ pub struct Failure {
 impl Failure {
     /// See [`Log::fail`].
     pub fn note(&self, error: &Error) {
-        self.first.lock().get_or_insert_with(|| error.clone());
+        let mut first = self.first.lock();
+        first.get_or_insert_with(|| error.clone());
         self.has_failed.store(true, Ordering::Release);
+    }
+
+    /// Does what must not happen after a failure; the failure if there was one. Whoever is told of a failure finds
+    /// this done before it, or never.
+    pub(crate) fn unless_failed(&self, act: impl FnOnce()) -> Result<()> {
+        let first = self.first.lock();
+        if let Some(error) = &*first {
+            return Err(error.clone());
+        }
+        act();
+        Ok(())
     }
 }
 

@@ -13,7 +13,6 @@
 use super::group::Term;
 use super::{Log, Segment};
 use crate::error::{Error, Result, Status};
-use crate::options::SyncMode;
 use crate::rules::{self, Rule};
 use std::io;
 use std::sync::atomic::Ordering;
@@ -23,7 +22,7 @@ impl Log {
     pub fn sync_through(&self, seqno: u64) -> Result<()> {
         self.sync.through(seqno, || self.check_unfailed(), |term| self.sync_published(term)).inspect_err(|_| {
             // Whatever failed, also a change of the manifest: these writes will not be acknowledged.
-            if self.config.sync == SyncMode::Always {
+            if self.config.is_acknowledged_by_sync {
                 self.cut_unacknowledged();
             }
         })
@@ -85,11 +84,11 @@ impl Log {
             return Ok(());
         }
         self.syncs.fetch_add(1, Ordering::Relaxed);
-        segment.sync_through(end).inspect_err(|error| {
+        segment.sync_through(end, &self.failure).inspect_err(|error| {
             if rules::holds(Rule::FailureKept) {
                 self.fail(error);
             }
-            if self.config.sync == SyncMode::Always {
+            if self.config.is_acknowledged_by_sync {
                 self.cut_unacknowledged();
             }
         })

@@ -13,7 +13,7 @@ use crate::format::manifest::{Change, ManifestHead};
 use crate::format::record::{self, Head, Record};
 use crate::format::segment::HEAD_LEN;
 use crate::log::segment::Room;
-use crate::log::{Manifest, Segment};
+use crate::log::{Failure, Manifest, Segment};
 use crate::rules::{self, Rule};
 use crate::storage::{LockGuard, Storage};
 use std::sync::Arc;
@@ -95,7 +95,7 @@ impl Target {
         // So that it is swept up if this fails.
         self.changes.push(Change::Add { id, file_len: segment.file_len() });
         if rules::holds(Rule::SalvageSynced) {
-            segment.sync_through(end)?;
+            segment.sync_through(end, &Failure::default())?;
         }
         segment.punch_tail();
         let (seqno_min, seqno_max) = (segment.seqno_min(), segment.seqno_max());

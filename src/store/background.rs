@@ -39,12 +39,14 @@ impl Inner {
         Compactor { log: &self.log, index: &self.index, epochs: &self.epochs, hasher: self.hasher, now_ms }
     }
 
-    /// One step of the keeper.
-    pub(super) fn keep(&self, is_sync_due: bool) {
+    /// One step of the keeper. Also while a large segment is prepared, `is_sync_due` is asked.
+    pub(super) fn keep(&self, is_sync_due: &mut dyn FnMut() -> bool) {
+        let mut sync_if_due = || if is_sync_due() { self.log.sync_all() } else { Ok(()) };
         self.contained(|| {
-            // A full disk is met again, and reported, by the write that needs the room.
-            while self.log.prepare_ahead(&self.epochs).unwrap_or(false) {}
-            if is_sync_due { self.log.sync_all() } else { Ok(()) }
+            // The log notes what fails, and a full disk is met again, and reported, by the write that needs the room.
+            let mut pause = || drop(sync_if_due());
+            while self.log.prepare_ahead(&self.epochs, &mut pause).unwrap_or(false) {}
+            sync_if_due()
         });
         self.judge_space();
     }

@@ -372,7 +372,7 @@ impl Store {
     #[doc(hidden)]
     pub fn step_background_with(&self, rest: &mut dyn FnMut()) -> Result<bool> {
         let store = self.shared.enter_long()?;
-        store.keep(false);
+        store.keep(&mut || false);
         store.seal();
         Ok(store.clean(&mut |_| rest()))
     }

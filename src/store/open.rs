@@ -20,7 +20,7 @@ use crate::index::Index;
 use crate::log::manifest::is_own_name;
 use crate::log::segment::segment_id;
 use crate::log::{Log, LogConfig, Manifest, Segments, Signal};
-use crate::options::{Options, SEGMENT_BYTES_MIN};
+use crate::options::{Options, SEGMENT_BYTES_MIN, SyncMode};
 use crate::recovery::{Base, Recovery};
 use crate::rules::{self, Rule};
 use crate::storage::{self, LockError, LockGuard, MapAccess, Moment, Storage};
@@ -112,6 +112,7 @@ fn config(options: &Options, tuning: &Tuning) -> LogConfig {
         segment_bytes_first: tuning.segment_bytes_first.min(options.segment_bytes),
         bytes_max: options.bytes_max,
         sync: options.sync,
+        is_acknowledged_by_sync: options.sync == SyncMode::Always || options.acknowledged_by_sync,
         is_read_only: options.read_only,
     }
 }
@@ -273,11 +274,13 @@ fn run_keeper(inner: &Inner) {
     while !inner.is_closing.load(Ordering::Acquire) {
         let until_sync = interval.map(|interval| interval.saturating_sub(synced_at.elapsed()));
         inner.log.work().wait(until_sync.unwrap_or(background::TICK).min(background::TICK));
-        let is_sync_due = interval.is_some_and(|interval| synced_at.elapsed() >= interval);
-        if is_sync_due {
-            synced_at = Moment::now();
-        }
-        inner.keep(is_sync_due);
+        inner.keep(&mut || {
+            let is_due = interval.is_some_and(|interval| synced_at.elapsed() >= interval);
+            if is_due {
+                synced_at = Moment::now();
+            }
+            is_due
+        });
     }
 }
 

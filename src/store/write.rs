@@ -193,11 +193,17 @@ impl Inner {
     fn settle(&self, guard: &EpochGuard<'_>, writes: &[Indexed<'_>], is_synced: bool) -> Result<()> {
         let Some(last) = writes.last() else { return Ok(()) };
         if self.is_always() || is_synced {
-            self.log.sync_through(last.seqno()).inspect_err(|_| {
+            let synced = self.log.sync_through(last.seqno());
+            // A failure that came after these writes were durable is none of theirs: readers see them, and so does the
+            // next open. After a failure nothing more becomes durable, so the answer stays.
+            if let Err(error) = synced
+                && !self.is_durable(guard, last)
+            {
                 if self.is_always() {
                     self.uncount(guard, writes);
                 }
-            })?;
+                return Err(error);
+            }
         }
         if self.is_always() {
             for write in writes.iter().filter(|write| write.kind() == Kind::Tombstone) {
@@ -206,6 +212,12 @@ impl Inner {
             self.unsettled.settle(writes.iter().map(|write| write.written.location));
         }
         Ok(())
+    }
+
+    /// Whether the write, and so all of its batch, is durable.
+    fn is_durable(&self, guard: &EpochGuard<'_>, write: &Indexed<'_>) -> bool {
+        let place = self.log.segments().resolve(guard, write.written.location);
+        place.is_some_and(|(segment, offset)| offset < segment.durable())
     }
 
     /// Takes writes out of the books that will never settle. Readers go on being shown what was before them.

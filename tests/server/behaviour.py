@@ -281,25 +281,25 @@ class Alone(unittest.TestCase):
         server.start()
         program = os.path.abspath(PROGRAM)
         second = subprocess.run([program, "serve", "--dir", server.directory + "/other", "--unix", server.path], capture_output=True, timeout=10)
-        self.assertEqual(second.returncode, 1)
+        self.assertEqual(second.returncode, 5)
         self.assertIn(b"another process listens", second.stderr)
         other = subprocess.run([program, "serve", "--dir", server.directory + "/store", "--unix", server.path + "2"], capture_output=True, timeout=10)
-        self.assertEqual(other.returncode, 1, "the store is open already")
+        self.assertEqual(other.returncode, 3, "the store is open already")
         with open(server.directory + "/file", "w"):
             pass
         third = subprocess.run([program, "serve", "--dir", server.directory + "/other", "--unix", server.directory + "/file"], capture_output=True, timeout=10)
-        self.assertEqual(third.returncode, 1)
+        self.assertEqual(third.returncode, 5)
         self.assertIn(b"is no socket", third.stderr)
 
     def test_other_machines_need_a_password(self):
         with tempfile.TemporaryDirectory() as directory:
             run = lambda *arguments: subprocess.run([os.path.abspath(PROGRAM), "serve", "--dir", directory + "/s", *arguments], capture_output=True, timeout=10)
             refused = run("--tcp", "0.0.0.0:0")
-            self.assertEqual(refused.returncode, 1)
+            self.assertEqual(refused.returncode, 2)
             self.assertIn(b"there is no password", refused.stderr)
             self.assertFalse(os.path.exists(directory + "/s"), "refused before anything is made")
-            self.assertEqual(run().returncode, 1)
-            self.assertEqual(run("--unix", directory + "/u", "--requirepass", "").returncode, 1)
+            self.assertEqual(run().returncode, 2)
+            self.assertEqual(run("--unix", directory + "/u", "--requirepass", "").returncode, 2)
             self.assertEqual(run("--nonsense").returncode, 2)
 
     def test_a_password_is_asked_for_and_changes_nothing_else(self):

@@ -39,6 +39,9 @@ def main():
             ("redis-benchmark -3 -P", ["redis-benchmark", "-s", server.path, "-3", "-t", "set,get", "-n", "50000", "-P", "16", "-q"], ["GET"], None),
             ("client redis-py", [directory + "/python/bin/python", os.path.join(HERE, "clients", "redis_py.py"), server.path], ["checks"], None),
             ("client go-redis", [directory + "/go", server.path], ["checks"], None),
+            # It goes on until it is ended, and then forgets what it has not written.
+            ("redis-cli --stat", ["bash", "-c", 'timeout 2 stdbuf -oL "$@" || [ $? = 124 ]', "-"] + cli + ["--stat", "-i", "1"], ["connections", "requests", " (+"], None),
+            ("client connect-redis and rate-limiter-flexible", ["node", directory + "/node/applications.mjs", server.path], ["checks"], None),
             ("client node-redis and ioredis", ["node", directory + "/node/clients.mjs", server.path], ["checks"], None),
         ]:
             count += 1

@@ -131,12 +131,13 @@ class Generator:
             lambda: ["DUMP", key()],
             lambda: ["RESTORE", key(), choice(["0", "100000", "-1", "x"]), choice([*self.payloads[-4:], *self.payloads[-4:], b"junk", b"", b"\x00\x01a\x0a\x00" + b"\x00" * 8, b"\x00\xc0\x05\x0b\x00" + b"\0" * 8,
                      b"\x00\x03ab\x0a\x00" + b"\0" * 8, b"\x00\xc3\x05\x08\x01ab\x80\x01\x0a\x00" + b"\0" * 8]), *choice([[], ["REPLACE"], ["x"], ["REPLACE", "ABSTTL"]])],
-            lambda: ["OBJECT", choice(["REFCOUNT", "FREQ", "IDLETIME"]), choice([b"none"])],
+            lambda: ["OBJECT", choice(["REFCOUNT", "FREQ", "IDLETIME", "ENCODING", "bogus", ""]), *choice([[b"none"], [b"none"], [], [b"none", b"none"]])],
+            lambda: ["OBJECT", "FREQ", key()],
             lambda: ["PING"], lambda: ["PING", value()], lambda: ["ECHO", value()],
             lambda: ["SELECT", choice(["0", "x", "", "99999999999"])],
             lambda: ["MULTI"], lambda: ["EXEC"], lambda: ["EXEC"], lambda: ["DISCARD"], lambda: ["WATCH", key()], lambda: ["UNWATCH"],
             lambda: ["PUBLISH", b"channel", value()],
-            lambda: ["PUBSUB", choice(["CHANNELS", "NUMSUB", "NUMPAT", "bogus"]), *choice([[], ["x"]])],
+            lambda: ["PUBSUB", choice(["CHANNELS", "NUMSUB", "NUMPAT", "bogus", "NUMSUB", ""]), *choice([[], ["x"], ["*"], ["x", "y", "x"], [""], ["[ab"]])],
             lambda: ["SCRIPT", choice(["EXISTS", "LOAD", "bogus"]), *choice([["return 1"], ["return"], [], ["x", "y"], ["e0e1f9fabfc9d4800c877a703b823ac0578ff8db"]])],
             lambda: self.script(),
             lambda: ["EVALSHA", choice(["e0e1f9fabfc9d4800c877a703b823ac0578ff8db", "E0E1F9FABFC9D4800C877A703B823AC0578FF8DB", "x"]), choice(["0", "1", "x", "-1"])],
@@ -144,12 +145,20 @@ class Generator:
             lambda: ["CONFIG", "GET", choice(["save", "maxmemory", "nothing", "proto-max-bulk-len"])],
             lambda: ["CONFIG", "SET", choice(["slowlog-max-len", "nothing", "timeout"]), choice(["128", "0"])],
             lambda: ["CONFIG", choice(["x", "GET", "SET"]), *choice([[], ["a"]])],
-            lambda: ["CLIENT", choice(["SETNAME", "GETNAME", "REPLY", "x", "KILL", "NO-EVICT"]), *choice([[], ["name"], ["a b"], ["on"], ["bogus"]])],
+            lambda: ["CLIENT", choice(["SETNAME", "GETNAME", "REPLY", "x", "KILL", "NO-EVICT", ""]), *choice([[], ["name"], ["a b"], ["on"], ["bogus"], [""], ["a\nb"], ["\xff"]])],
+            lambda: ["CLIENT", "KILL", *choice([["1.2.3.4:5"], ["ID", "x"], ["ID", "0"], ["ID", "-1"], ["ID", "99999999"], ["TYPE", "bogus"], ["TYPE", "replica"], ["ADDR", "1.2.3.4:5"], ["LADDR", "x"],
+                     ["USER", "nobody"], ["USER"], ["SKIPME", "x"], ["ID", "99999999", "SKIPME", "no"], ["bogus", "x"], ["ID", "99999999", "TYPE"]])],
+            lambda: ["CLIENT", "LIST", *choice([["TYPE", "bogus"], ["ID", "x"], ["ID"], ["ID", "99999999"], ["TYPE", "pubsub", "x"], ["bogus"], ["TYPE", "replica"]])],
+            lambda: ["CLIENT", choice(["ID", "INFO", "GETNAME"]), "superfluous"],
             lambda: ["HELLO", *choice([[], ["4"], ["x"], ["2", "bogus"], ["3", "SETNAME"]])] if rng.random() < 0.3 else ["PING"],
             lambda: ["AUTH", *choice([["x"], ["default", "x"], ["nobody", "x"], [], ["a", "b", "c"]])],
             lambda: ["FLUSHALL", *choice([["x"], ["SYNC"], ["ASYNC"], []])] if rng.random() < 0.15 else ["PING"],
             lambda: ["SCAN", choice(["x", "-1", "0"]), *choice([["COUNT", "x"], ["COUNT", "0"], ["MATCH"], ["x", "y"]])],
-            lambda: ["COMMAND", choice(["COUNTX", "GETKEYS"]), *choice([["GET", "a"], ["MSET", "a", "1", "b", "2"], ["PING"], ["EVAL", "x", "2", "a", "b"], ["BOGUS", "x"], []])],
+            lambda: ["COMMAND", choice(["COUNTX", "GETKEYS"]), *choice([["GET", "a"], ["MSET", "a", "1", "b", "2"], ["PING"], ["EVAL", "x", "2", "a", "b"], ["BOGUS", "x"], [], ["GET"], ["MSET", "a"],
+                     ["EVAL", "x", "9", "a"], ["EVAL", "x", "-1", "a"], ["EVAL", "x", "z"], ["BITOP", "NOT", "a", "b"], ["OBJECT", "ENCODING", "a"], ["LCS", "a", "b"], ["DEL", "a", "b", "c"], ["EVALSHA", "x", "0"]])],
+            lambda: ["COMMAND", choice(["LIST", "INFO", "DOCS", "COUNT"]), *choice([["FILTERBY", "x", "y"], ["FILTERBY", "ACLCAT"], ["FILTERBY", "PATTERN", "nosuch*"], ["FILTERBY", "MODULE", "m"], ["FILTERBY", "ACLCAT", "nosuch"],
+                     ["bogus"]])],
+            lambda: self.many(),
             lambda: ["SLOWLOG", choice(["x", "RESET", "GET"]), *choice([[], ["x"], ["-2"]])] if rng.random() < 0.2 else ["PING"],
             lambda: ["LATENCY", choice(["x", "RESET", "HISTORY"]), *choice([[], ["x"]])],
             lambda: ["MEMORY", choice(["x", "USAGE"]), *choice([[], [b"nothing"], [b"nothing", "SAMPLES"], [b"nothing", "SAMPLES", "-1"]])],
@@ -160,9 +169,16 @@ class Generator:
             args.pop()
         if rng.random() < 0.04 and args[-1] not in ("EX", "PX", "EXAT", "PXAT"):
             args.append(value())
+        if args == ["COMMAND"] or args in (["COMMAND", name] for name in ("COUNT", "LIST", "INFO", "DOCS")):
+            # There are more commands there.
+            args = ["COMMAND", "COUNTX"]
+        if args in (["CLIENT", name] for name in ("LIST", "INFO", "ID")) or args[:2] in (["COMMAND", "INFO"], ["COMMAND", "DOCS"]) and b"hello" in args:
+            args = ["PING"]
         if args[0] == "SELECT" and args[1:] != ["0"] and str(args[-1].decode("latin-1") if isinstance(args[-1], bytes) else args[-1]) in map(str, range(16)):
             # There are sixteen databases there.
             args[1:] = ["0"]
+        if args[0] == "COPY" and args[3:4] == ["DB"] and len(args) > 4 and args[4] not in ("0", "x"):
+            args[4] = "0"
         if args[0] == "SCAN":
             # Where a walk stands is each server's own; whole walks are compared elsewhere.
             args[2:] = args[2:3] + ["x"] if args[2:3] in (["COUNT"], ["x"]) else ["x"]
@@ -171,6 +187,16 @@ class Generator:
             args[2] = "100000"
         args[0] = choice(CASES)(args[0]) if isinstance(args[0], str) else args[0]
         return args
+
+    def many(self):
+        """Hundreds and thousands of arguments, now and then."""
+        if self.rng.random() < 0.9:
+            return ["PING"]
+        count = self.rng.choice([100, 1000, 3000])
+        keys = [self.key() if self.rng.random() < 0.1 else b"none:%d" % i for i in range(count)]
+        pairs = [x for i in range(count) for x in (self.key(), self.value())]
+        return self.rng.choice([["MGET", *keys], ["EXISTS", *keys], ["DEL", *keys], ["MSET", *pairs], ["MSET", *pairs, b"odd"], ["MSETNX", *pairs], ["TOUCH", *keys],
+                                ["BITOP", "OR", b"bits", *keys], ["EVAL", "return #KEYS + #ARGV", str(count), *keys], ["PUBSUB", "NUMSUB", *keys], ["WATCH", *keys], ["GET", *keys]])
 
     def script(self):
         key, value, choice = self.key, self.value, self.rng.choice
@@ -204,6 +230,10 @@ def normal(args, reply):
         return b":%d" % (int(reply[1:]) // 4) if abs(int(reply[1:])) > 2 else reply
     if name == "command" and len(args) == 1 and reply[:1] == b"*":
         return b"commands have tips there"
+    if name == "client" and len(args) > 1 and reply[:1] in b"$=:":
+        return b"each has clients of its own"
+    if name == "object" and reply[:1] == b":":
+        return b"nobody notes here when a key was read"
     if name == "memory" and reply[:1] == b":":
         return b"memory is not the same"
     if name == "slowlog" and reply[:1] == b"*":

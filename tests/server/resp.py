@@ -31,7 +31,11 @@ class Client:
         kind = socket.AF_INET if isinstance(address, tuple) else socket.AF_UNIX
         self.socket = socket.socket(kind, socket.SOCK_STREAM)
         self.socket.settimeout(timeout)
-        self.socket.connect(address)
+        try:
+            self.socket.connect(address)
+        except OSError:
+            self.socket.close()
+            raise
         self.buffer = b""
 
     def send(self, data):
@@ -93,6 +97,7 @@ class Server:
         self.path = os.path.join(self.directory, name + ".sock")
         self.arguments = [argument.format(dir=self.directory, unix=self.path) for argument in arguments]
         self.process = None
+        self.clients = []
 
     def start(self, seconds=20.0):
         log = open(os.path.join(self.directory, "log"), "ab")
@@ -110,12 +115,15 @@ class Server:
                 time.sleep(0.01)
         raise RuntimeError(f"{self.arguments[0]} does not listen: {self.log()}")
 
-    def log(self):
+    def log(self, length=2000):
         with open(os.path.join(self.directory, "log"), "rb") as log:
-            return log.read()[-2000:].decode(errors="replace")
+            return log.read()[-length:].decode(errors="replace")
 
     def client(self, timeout=10.0):
-        return Client(self.path, timeout)
+        """A client, closed with the server at the latest."""
+        client = Client(self.path, timeout)
+        self.clients = [other for other in self.clients if other.socket.fileno() >= 0] + [client]
+        return client
 
     def stop(self, number=signal.SIGTERM, seconds=20.0):
         """The exit code."""
@@ -130,6 +138,8 @@ class Server:
         return self.process.returncode if self.process else None
 
     def remove(self):
+        for client in self.clients:
+            client.close()
         try:
             self.stop()
         finally:

@@ -19,6 +19,7 @@ server-test: need-rust need-cc build program ## larder serve next to redis-serve
 	  echo "SKIP: server-test: redis-server is not installed (apt-get install redis-server)"; exit $${LARDER_FORBID_SKIP:-0}; fi; \
 	set -e; export LARDER_PROGRAM=$(LARDER_PROGRAM) CC="$(CC)" LIB_DIR="$(abspath $(LIB_DIR))"; \
 	timeout 120 $(PYTHON) tests/server/behaviour.py; \
+	CLIENTS_DIR=$(abspath $(clients_dir)) timeout 120 $(PYTHON) tests/server/operating.py; \
 	timeout 60 $(PYTHON) tests/server/differential.py --seconds 15; \
 	timeout 60 $(PYTHON) tests/server/transcript.py README.md
 
@@ -39,9 +40,14 @@ server-clients: need-rust need-go program ## redis-cli, redis-benchmark, redis-p
 	@for tool in redis-cli redis-benchmark npm; do if ! command -v $$tool >/dev/null; then \
 	  echo "SKIP: server-clients: $$tool is not installed (apt-get install redis-tools npm)"; exit $${LARDER_FORBID_SKIP:-0}; fi; done; \
 	set -e; $(MAKE) --no-print-directory $(clients_dir)/python/bin/python $(clients_dir)/node/node_modules; \
-	cp tests/server/clients/node/clients.mjs $(clients_dir)/node; \
+	cp tests/server/clients/node/*.mjs $(clients_dir)/node; \
 	(cd tests/server/clients/go && $(GO) build -o $(abspath $(clients_dir))/go .); \
 	LARDER_PROGRAM=$(LARDER_PROGRAM) CLIENTS_DIR=$(abspath $(clients_dir)) timeout 120 $(PYTHON) tests/server/clients.py
 
-server-bench: need-rust program ## rates of GET and SET next to redis-server, by redis-benchmark: minutes
-	LARDER_PROGRAM=$(LARDER_PROGRAM) $(PYTHON) benches/server/rates.py
+server_load := $(abspath $(BUILD_DIR))/server-load
+
+server-bench: need-rust need-cc program ## rates of GET and SET next to redis-server, by redis-benchmark and a cheaper client: ten minutes
+	@mkdir -p $(BUILD_DIR) docs/benchmarks
+	$(CC) -O2 -Wall -Wextra -Werror -o $(server_load) benches/server/load.c
+	LARDER_PROGRAM=$(LARDER_PROGRAM) LARDER_SERVER_LOAD=$(server_load) $(PYTHON) benches/server/rates.py --json docs/benchmarks/server.json
+	$(PYTHON) benches/server/draw.py docs/benchmarks/server.json --document docs/server.md

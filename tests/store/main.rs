@@ -3,6 +3,7 @@
 // Tests end at the first surprise, make files and read the clock.
 #![allow(clippy::disallowed_methods, clippy::unwrap_used)]
 
+mod acknowledged;
 mod basics;
 mod calls;
 mod checkpoints;

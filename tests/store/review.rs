@@ -411,3 +411,38 @@ fn p6_a_kept_expiry_is_checked_before_it_is_written_once_more() {
     store.set(b"key", b"3").unwrap();
     assert_eq!(store.get(b"key").unwrap().unwrap(), b"3");
 }
+
+/// What is damaged while a compaction runs must not get a checksum of its own.
+#[test]
+fn p6_a_record_is_checked_when_compaction_copies_it_and_not_only_when_it_looks() {
+    const SEGMENT_BYTES: u64 = 8 << 20;
+    let sim = SimulatedStorage::new(1);
+    let options = Options { segment_bytes: SEGMENT_BYTES, compaction: CompactionMode::Auto, ..small(SyncMode::None) };
+    let tuning = Tuning { segment_bytes_first: SEGMENT_BYTES, ..tuning(false) };
+    let store = Store::open_in(Arc::new(sim.clone()), &options, &tuning).unwrap();
+    let value = |n: u64| vec![n as u8; 200_000];
+    for n in 0..44 {
+        store.set(&key(n), &value(n)).unwrap();
+    }
+    let is_kept = |n: &u64| n % 3 == 1;
+    for n in (0..44).filter(|n| !is_kept(n)) {
+        store.del(&key(n)).unwrap();
+    }
+    let holds = |name: &String| sim.read_file(name).windows(10).position(|bytes| bytes == key(1));
+    let (segment, at) = sim.names().into_iter().find_map(|name| holds(&name).map(|at| (name, at))).unwrap();
+    let mut is_damaged = false;
+    for _ in 0..4 {
+        // The first rest is the one after looking at half of the segment.
+        let _ = store.step_background_with(&mut || {
+            if !std::mem::replace(&mut is_damaged, true) {
+                sim.flip_bit(&segment, at as u64 + 1_000, 0);
+            }
+        });
+    }
+    assert!(is_damaged, "nothing was compacted");
+    let status = store.get(&key(1)).err().map(|error| error.status());
+    assert_eq!(status, Some(Status::Corrupt), "a flipped bit was copied");
+    for n in (4..44).filter(is_kept) {
+        assert!(store.get(&key(n)).unwrap().unwrap() == value(n), "{n}");
+    }
+}

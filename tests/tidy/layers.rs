@@ -9,7 +9,7 @@ use crate::tree::{self, TextFile};
 use std::collections::BTreeMap;
 
 /// Module and level. The second figure orders modules of one level where one builds on another.
-const LEVELS: [(&str, (u8, u8)); 22] = [
+const LEVELS: [(&str, (u8, u8)); 23] = [
     ("error", (0, 0)),
     ("rules", (0, 0)),
     ("sort", (0, 0)),
@@ -31,6 +31,7 @@ const LEVELS: [(&str, (u8, u8)); 22] = [
     ("store", (4, 0)),
     ("cursor", (4, 0)),
     ("batch", (4, 0)),
+    ("remote", (4, 1)),
     ("ffi", (5, 0)),
 ];
 const PEERS_LEVEL: (u8, u8) = (4, 0);

@@ -60,7 +60,12 @@ impl Results {
     pub fn load(directory: &Path) -> Self {
         let entries = std::fs::read_dir(directory).unwrap_or_else(|error| panic!("{}: {error}", directory.display()));
         let paths = entries.flatten().map(|entry| entry.path());
-        let is_json = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "json");
+        // What is not named as `path` names a part is another benchmark's (the server's).
+        let has_keys = |stem: &str| stem.rsplit_once('-').is_some_and(|(_, keys)| keys.parse::<u64>().is_ok());
+        let is_json = |path: &PathBuf| {
+            path.extension().is_some_and(|extension| extension == "json")
+                && path.file_stem().and_then(|stem| stem.to_str()).is_some_and(has_keys)
+        };
         let mut parts: Vec<Part> = paths
             .filter(is_json)
             .map(|path| {

@@ -21,6 +21,8 @@ use std::time::Duration;
 const SEGMENT_BYTES_LAST_RESORT: u64 = 64 << 10;
 /// With shorter intervals, syncs that write a huge page for each few records would be the disk's main work.
 const HUGE_PAGES_INTERVAL_MIN: Duration = Duration::from_secs(1);
+/// Pages that are asked for at once, bytes: some milliseconds' work.
+const POPULATE_BYTES: usize = 8 << 20;
 /// In mode `always`, a segment is written with zeros ahead unless more than this is written to the log.
 const WRITTEN_BYTES_PER_MS_MAX: u64 = 64 << 10;
 
@@ -85,7 +87,7 @@ impl Log {
 
     /// How sets store into a new segment.
     pub(super) fn room(&self) -> Room {
-        if self.config.sync == SyncMode::Always { Room::Staged } else { Room::Shared }
+        if self.config.is_acknowledged_by_sync { Room::Staged } else { Room::Shared }
     }
 
     /// What sets store into outside of mode `always`.
@@ -97,7 +99,7 @@ impl Log {
     }
 
     fn room_written(&self) -> Room {
-        if self.config.sync == SyncMode::Always { Room::Written } else { Room::Shared }
+        if self.config.is_acknowledged_by_sync { Room::Written } else { Room::Shared }
     }
 
     /// Undoes `make_segment` for a segment that nothing refers to, and that the manifest does not name.
@@ -115,15 +117,16 @@ impl Log {
         if self.appender.lock().unsealed().is_some() {
             return Ok(());
         }
-        match self.prepare_ahead(epochs) {
+        match self.prepare_ahead(epochs, &mut || ()) {
             // A full disk is met again, and reported, by the write that needs the room.
             Err(error) if error.status() != Status::NoSpace => Err(error),
             _ => Ok(()),
         }
     }
 
-    /// Makes the next segment before it is needed, and the reserve. True if there was something to do.
-    pub fn prepare_ahead(&self, epochs: &Epochs) -> Result<bool> {
+    /// Makes the next segment before it is needed, and the reserve. True if there was something to do. `pause` is called
+    /// now and then while the segment's pages come, which takes long for a large one.
+    pub fn prepare_ahead(&self, epochs: &Epochs, pause: &mut dyn FnMut()) -> Result<bool> {
         if self.check_writable().is_err() {
             return Ok(false);
         }
@@ -146,10 +149,14 @@ impl Log {
                 appender.prepared.push_back(Arc::clone(&prepared));
             }
             // Sets that need the segment meanwhile meet a few pages that are not there yet, which takes them less
-            // time than to make one. Not in mode `always`: each page would count as changed, and the next sync
+            // time than to make one. Not where syncs are frequent: each page would count as changed, and the next sync
             // would write them all.
-            if self.config.sync != SyncMode::Always {
-                prepared.map().populate(0..file_len as usize, self.page_size());
+            if !self.config.is_acknowledged_by_sync {
+                let file_len = file_len as usize;
+                for start in (0..file_len).step_by(POPULATE_BYTES) {
+                    prepared.map().populate(start..file_len.min(start + POPULATE_BYTES), self.page_size());
+                    pause();
+                }
             }
             return Ok(true);
         }

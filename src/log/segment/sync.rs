@@ -4,8 +4,10 @@
 //!
 //! Invariants: S3 (see `segment`), H1 (see `format::segment`).
 //!
-//! Locks: `syncs`, held during a sync, so that those of one segment follow each other.
+//! Locks: `syncs`, held during a sync, so that those of one segment follow each other; then that of the failure, for two
+//! stores.
 
+use super::super::Failure;
 use super::Segment;
 use crate::error::{Error, Result, Status};
 use crate::format::segment::{self as head, DURABLE_WORD, Durable};
@@ -42,8 +44,9 @@ impl Segment {
         self.has_unsynced_clock.load(Ordering::Acquire)
     }
 
-    /// Syncs, and remembers that everything below `end` is durable.
-    pub(crate) fn sync_through(&self, end: u64) -> Result<()> {
+    /// Syncs, and remembers that everything below `end` is durable, unless `failure` came first: who was refused
+    /// because of it has been told that nothing behind the durable end counts.
+    pub(crate) fn sync_through(&self, end: u64, failure: &Failure) -> Result<()> {
         debug_assert!(end <= self.end(), "S3: durable is never ahead of published");
         let mut syncs = self.syncs.lock();
         if self.is_synced_through(end) {
@@ -68,12 +71,15 @@ impl Segment {
         };
         syncs.headless_count = if is_group { syncs.headless_count + 1 } else { 0 };
         syncs.has_failed = result.is_err();
-        if result.is_ok() && self.durable() < end {
+        result?;
+        if self.durable() >= end {
+            return Ok(());
+        }
+        failure.unless_failed(|| {
             // The word first: who sees `durable` may seal the segment, and then a store to its map is a fault.
             self.store_durable_word(end, false);
             self.durable.store(end, Ordering::Release);
-        }
-        result
+        })
     }
 
     /// After a failed sync of mode `always`: what lies behind the durable end never counts (R12).

@@ -16,7 +16,7 @@
 // The place for maps of a kind that the crate for maps does not know (ST1).
 #![allow(clippy::disallowed_methods)]
 
-use super::file::fetch_pages;
+use super::file::{fetch_pages, require_within_limit};
 use crate::storage::MapAccess;
 use crate::storage::map::{Backing, Map};
 use memmap2::{MmapOptions, MmapRaw};
@@ -62,6 +62,8 @@ impl StagedPages {
 
     /// Writes `range` to the file, with `flags` for each part.
     fn write(&self, file: &File, range: Range<usize>, flags: libc::c_int) -> io::Result<()> {
+        // The limit may be lower than it was when the room was reserved, and counts for writes into that too.
+        require_within_limit(range.end as u64)?;
         let mut offset = range.start;
         while offset < range.end.min(self.pages.len()) {
             // SAFETY: in bounds of the map, by the loop's condition.
@@ -145,7 +147,9 @@ impl Backing for StagedPages {
 
     fn write_out_word(&self, offset: usize, word: [u8; 8]) {
         // Like a store that never reaches the disk, should it fail: words are not relied on before a sync of the file.
-        if let Ok(file) = self.file() {
+        if let Ok(file) = self.file()
+            && require_within_limit((offset + word.len()) as u64).is_ok()
+        {
             let _ = file.write_all_at(&word, offset as u64);
         }
     }

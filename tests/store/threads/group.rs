@@ -258,3 +258,38 @@ fn a_batch_that_the_sync_of_another_covers_is_seen_whole() {
         reading.join().unwrap();
     });
 }
+
+#[test]
+fn r12_a_write_that_is_refused_because_of_a_failure_during_its_sync_changes_nothing() {
+    let scratch = Scratch::new();
+    let (storage, valve) = StoppingStorage::open(scratch.path());
+    let (options, tuning) = (Options::default(), Tuning { has_background: false, ..Tuning::default() });
+    let store = Store::open_in(storage as Arc<dyn Storage>, &options, &tuning).unwrap();
+    let keys: [&[u8]; 2] = [b"led", b"waiting"];
+    for key in keys {
+        store.set(key, b"before").unwrap();
+    }
+    let outcomes = std::thread::scope(|scope| {
+        let shut = valve.shut();
+        let led = scope.spawn(|| store.set(keys[0], b"after").is_ok());
+        valve.await_waiting();
+        let waiting = scope.spawn(|| store.set(keys[1], b"after").is_ok());
+        while store.stats().unwrap().sets < 4 {
+            std::thread::yield_now();
+        }
+        store.refuse_writes("something else has failed");
+        drop(shut);
+        [led.join().unwrap(), waiting.join().unwrap()]
+    });
+    let check = |store: &Store, who: &str| {
+        for (key, was_acknowledged) in keys.iter().zip(outcomes) {
+            let expected: &[u8] = if was_acknowledged { b"after" } else { b"before" };
+            let found = store.get(key).unwrap().unwrap();
+            let key = String::from_utf8_lossy(key);
+            assert!(found == expected, "{who}: {key:?}, acknowledged: {was_acknowledged}");
+        }
+    };
+    check(&store, "readers");
+    assert!(store.close().is_err());
+    check(&Store::open(scratch.path(), &options).unwrap(), "the next open");
+}

@@ -6,8 +6,10 @@
 //! Not here: what requests mean (`execute`), when sockets are looked at (`turn`).
 
 use super::Server;
+use super::gets::{self, Gets};
 use super::request::{Args, Limits, Parsed, Parser};
 use super::session::Closing;
+use super::tls::TlsStream;
 use mio::net::{TcpStream, UnixStream};
 use std::io::{self, Read, Write};
 
@@ -22,6 +24,7 @@ const KEPT_BYTES_MAX: usize = 64 << 10;
 pub enum Socket {
     Tcp(TcpStream),
     Unix(UnixStream),
+    Tls(Box<TlsStream>),
 }
 
 /// A connection; its number is its client's.
@@ -57,6 +60,7 @@ impl Socket {
         match self {
             Socket::Tcp(stream) => stream.read(buffer),
             Socket::Unix(stream) => stream.read(buffer),
+            Socket::Tls(stream) => stream.read(buffer),
         }
     }
 
@@ -64,6 +68,27 @@ impl Socket {
         match self {
             Socket::Tcp(stream) => stream.write(bytes),
             Socket::Unix(stream) => stream.write(bytes),
+            Socket::Tls(stream) => stream.write(bytes),
+        }
+    }
+
+    /// `WouldBlock` if something that was written is not on its way.
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Socket::Tcp(_) | Socket::Unix(_) => Ok(()),
+            Socket::Tls(stream) => stream.flush(),
+        }
+    }
+
+    /// Whether it holds what has come in several pieces: a read may leave some.
+    fn may_hold_more(&self) -> bool {
+        matches!(self, Socket::Tls(_))
+    }
+
+    /// Says that nothing more will be sent, where the protocol has a word for it.
+    pub fn end(&mut self) {
+        if let Socket::Tls(stream) = self {
+            stream.end();
         }
     }
 }
@@ -108,11 +133,15 @@ impl Connection {
                 self.has_more = true;
                 return Left::Open;
             }
-            Err(_) => return Left::Closed,
+            Err(error) => {
+                let addr = &server.sessions[client].addr;
+                server.log.debug(format_args!("reading from {addr}: {error}"));
+                return Left::Closed;
+            }
         };
         // A stream that gave less than it could has nothing more; the next bytes are a new event. But its end may have
         // been announced together with these bytes.
-        self.has_more = len == buffer.len() || self.is_ending;
+        self.has_more = len == buffer.len() || self.is_ending || self.socket.may_hold_more();
         server.stats.bytes_in += len as u64;
         server.sessions[client].last_at = server.clock_at;
         if server.sessions[client].closing != Closing::No {
@@ -137,6 +166,8 @@ impl Connection {
         }
         let limit = if self.is_held { server.settings.unread_bytes_max } else { server.settings.query_bytes_max };
         if self.pending.len() - self.done > limit {
+            let addr = &server.sessions[client].addr;
+            server.log.warn(format_args!("{addr} is closed: more than {limit} bytes of requests wait"));
             server.close_client(client, Closing::Now);
         }
         Left::Open
@@ -177,6 +208,13 @@ impl Connection {
             }
             let limits =
                 Limits { bulk_bytes_max: server.settings.bulk_bytes_max, is_authenticated: session.is_authenticated };
+            if parser.is_at_start() && gets::may_begin(&bytes[used..]) {
+                let gets = Gets::at_front_of(&bytes[used..]);
+                if !gets.is_empty() && server.may_get_together(client) {
+                    used += server.get_together(client, &gets, UNREAD_BYTES_HELD.saturating_sub(unsent_bytes));
+                    continue;
+                }
+            }
             match parser.parse(&bytes[used..], limits) {
                 Parsed::Array(len) => {
                     server.execute(client, Args::new(&bytes[used..], parser.ranges()));
@@ -189,6 +227,8 @@ impl Connection {
                 Parsed::Nothing(len) => used += len,
                 Parsed::Incomplete => break,
                 Parsed::Malformed(what) => {
+                    let why = String::from_utf8_lossy(&what);
+                    server.log.debug(format_args!("{} is closed: {why}", server.sessions[client].addr));
                     let session = &mut server.sessions[client];
                     session.reply.error(&[b"ERR Protocol error: ", &what[..]].concat());
                     session.close(Closing::AfterReply);
@@ -226,14 +266,19 @@ impl Connection {
                 Err(_) => return Left::Closed,
             }
         }
+        let is_flushed = match self.socket.flush() {
+            Ok(()) => true,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => false,
+            Err(_) => return Left::Closed,
+        };
         if self.sent == self.unsent.len() {
-            self.waits_for_room = false;
+            self.waits_for_room = !is_flushed;
             self.sent = 0;
             self.unsent.clear();
             if self.unsent.capacity() > KEPT_BYTES_MAX {
                 self.unsent = Vec::new();
             }
-            if session.closing == Closing::AfterReply {
+            if session.closing == Closing::AfterReply && is_flushed {
                 return Left::Closed;
             }
             // The buffer goes back, so that the next reply finds it.

@@ -12,7 +12,7 @@ use super::session::{Mute, Session};
 use super::table::{NO_AUTH, NO_MULTI, NOSCRIPT, SKIP_MONITOR, SKIP_SLOWLOG, Spec, WRITE};
 use larder::{Error, Status};
 use std::borrow::Cow;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 pub type Done = Result<(), Failure>;
 pub type Handler = fn(&mut Call<'_>, Args<'_>) -> Done;
@@ -193,7 +193,11 @@ impl Server {
         let spec = match self.look_up(args).and_then(|spec| self.may_run(client, spec).map(|()| spec)) {
             Ok(spec) => spec,
             Err(failure) => {
-                self.stats.rejected += 1;
+                self.stats.errors.note(&failure.text());
+                // Of a command that is not there nothing can be counted.
+                if let Some(spec) = self.table.find(args.get(0)) {
+                    self.stats.calls.reject(spec.name);
+                }
                 if let Some(transaction) = &mut self.sessions[client].transaction {
                     transaction.is_broken = true;
                 }
@@ -218,6 +222,16 @@ impl Server {
             self.feed_monitors(Some(client), args);
         }
         Call { server: self, client, reply, spec, origin: Origin::Client }.carry_out(args);
+    }
+
+    /// A command took long: for SLOWLOG and the operator.
+    #[cold]
+    pub fn note_slow(&mut self, client: usize, name: &'static str, took_us: u64, args: Args<'_>) {
+        let session = &self.sessions[client];
+        let (addr, client_name) = (session.addr.clone(), session.name.clone());
+        // What is stored is nothing for a log.
+        self.log.warn(format_args!("{name} of {addr} took {took_us} µs (SLOWLOG GET shows it)"));
+        self.slow.add(took_us, args, addr, client_name);
     }
 
     /// An EXEC that may not run ends its transaction all the same.
@@ -261,24 +275,28 @@ impl Call<'_> {
     #[inline]
     pub fn carry_out(&mut self, args: Args<'_>) {
         let begin = self.reply.bytes.len();
+        let mut failed = 0;
         if let Err(failure) = (self.spec.handler)(self, args) {
             // A reply that was begun is not sent: the error stands in its place.
             self.reply.bytes.truncate(begin);
             self.reply.error(&failure.text());
-            self.server.stats.failed += 1;
+            self.server.stats.errors.note(&failure.text());
+            failed = 1;
         }
         self.server.stats.commands += 1;
         if self.origin == Origin::Script {
+            // Its time is the script's.
+            self.server.stats.calls.note(self.spec.name, 1, Duration::ZERO, failed);
             return;
         }
         let now = Instant::now();
         let took = now.duration_since(self.server.clock_at);
         self.server.clock_at = now;
+        self.server.stats.calls.note(self.spec.name, 1, took, failed);
+        self.server.stats.durations.note(took, 1);
         let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         if self.server.slow.is_slow(took_us) && !self.spec.has(SKIP_SLOWLOG) {
-            let session = &self.server.sessions[self.client];
-            let (addr, name) = (session.addr.clone(), session.name.clone());
-            self.server.slow.add(took_us, args, addr, name);
+            self.server.note_slow(self.client, self.spec.name, took_us, args);
         }
         self.server.latency.observe("command", took_us);
     }

@@ -44,6 +44,11 @@ impl Server {
         Ok(found)
     }
 
+    /// As [`Server::find`] for commands that write: neither a hit nor a miss.
+    pub fn peek<R>(&self, key: &[u8], read: impl FnOnce(&[u8]) -> R) -> Result<Option<R>> {
+        absent_if_too_long(self.store.get_with(key, read))
+    }
+
     /// A copy of the key's value, and its expiry.
     pub fn held(&mut self, key: &[u8]) -> Result<Option<Held>> {
         let held = |found: Found<'_>| Held { value: found.value.to_vec(), expires_at_ms: found.expires_at_ms };
@@ -101,6 +106,14 @@ impl Server {
             }
         }
         Ok(())
+    }
+
+    /// Carries out all of these operations, or none. Its caller tells who listens.
+    pub fn put_whole(&mut self, ops: &[BatchOp<'_>]) -> Result<()> {
+        self.store.write(ops, false)?;
+        ops.iter().try_for_each(|op| match op {
+            BatchOp::Set { key, .. } | BatchOp::Del { key } => self.changed(key),
+        })
     }
 
     /// Deletes the key; false if it was not there.

@@ -1,20 +1,33 @@
-//! Where clients come in: a Unix socket that only its owner can reach, and TCP.
+//! Where clients come in: a Unix socket that only its owner can reach, TCP, TLS; and where metrics are asked for.
 
 use mio::net::{TcpListener, UnixListener};
 use rustix::fs::Mode;
 use rustix::process::umask;
+use rustls::ServerConfig;
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// What is listened on.
 #[derive(Default)]
 pub struct Listeners {
     pub unix: Option<(UnixListener, PathBuf)>,
-    pub tcp: Vec<TcpListener>,
+    pub tcp: Vec<(TcpListener, Protocol)>,
+    /// For those of [`Protocol::Tls`].
+    pub tls: Option<Arc<ServerConfig>>,
+}
+
+/// What is spoken over TCP.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    Plain,
+    Tls,
+    /// HTTP, for scrapes.
+    Metrics,
 }
 
 impl Drop for Listeners {

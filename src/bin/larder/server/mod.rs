@@ -12,28 +12,37 @@
 //!   V2. What a client is not reading is bounded; so is what it can make the server hold by half a request.
 //!   V3. No command reads or writes a path that a client names.
 
+mod accept;
+mod calls;
 mod commands;
 mod connection;
-mod crc64;
 mod execute;
 mod expiries;
-mod glob;
+mod gets;
+pub mod glob;
 mod keyspace;
 mod listener;
-mod numbers;
+mod log;
+mod metrics;
+pub mod numbers;
 mod pubsub;
 mod reply;
 mod request;
+mod scrape;
 mod session;
 mod settings;
+mod spin;
 mod table;
+mod tls;
 mod turn;
 mod watch;
 mod watching;
 
-pub use listener::{Listeners, listen_tcp, listen_unix};
+pub use listener::{Listeners, Protocol, listen_tcp, listen_unix};
+pub use log::{Level, Log};
 pub use settings::Settings;
-pub use turn::serve;
+pub use tls::config as tls_config;
+pub use turn::{LISTENERS_MAX, serve};
 
 use commands::scripts::Scripts;
 use expiries::Expiries;
@@ -52,6 +61,7 @@ use watching::{Counts, Latency, SlowLog};
 pub struct Server {
     pub store: Arc<Store>,
     pub settings: Settings,
+    pub log: Log,
     pub table: Table,
     pub sessions: Slab<Session>,
     /// Clients that were sent something, perhaps more than once.
@@ -85,6 +95,7 @@ impl Server {
         let now = Instant::now();
         let mut server = Self {
             store,
+            log: Log::new(settings.log_level),
             settings,
             table: Table::new(),
             sessions: Slab::new(),

@@ -11,6 +11,9 @@
 //!   Q1. Memory taken is proportional to the bytes that have arrived, never to a length that they announce.
 //!   Q2. `Incomplete` is only said of bytes that can still become a request.
 
+#[cfg(test)]
+mod tests;
+
 /// Longest plain line, and longest line that holds a length, bytes.
 const LINE_BYTES_MAX: usize = 64 << 10;
 /// Most arguments of a request.

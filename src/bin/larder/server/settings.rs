@@ -1,5 +1,8 @@
 //! What an operator can set, at the start or by CONFIG SET.
 
+use super::log::Level;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 /// Longest key or value that a request may hold by default, bytes.
@@ -22,11 +25,16 @@ pub struct Settings {
     pub unread_messages_bytes_max: usize,
     /// Clients idle for longer are closed; zero for never.
     pub idle_max: Duration,
+    /// How long the loop looks for requests before it sleeps, while clients come quickly.
+    pub spin_max: Duration,
     /// Scripts that run longer are ended.
     pub script_max: Duration,
     /// `notify-keyspace-events` as bits.
     pub events: u32,
     pub slow_threshold_us: i64,
+    pub log_level: Level,
+    /// The number of the signal that asked for the end, 0 before.
+    pub signal_sent: Arc<AtomicUsize>,
     /// For INFO and CONFIG GET.
     pub port: u16,
     pub unix_path: String,
@@ -45,9 +53,12 @@ impl Default for Settings {
             unread_bytes_max: 64 << 20,
             unread_messages_bytes_max: 32 << 20,
             idle_max: Duration::ZERO,
+            spin_max: Duration::from_micros(50),
             script_max: Duration::from_secs(5),
             events: 0,
             slow_threshold_us: 10_000,
+            log_level: Level::Info,
+            signal_sent: Arc::default(),
             port: 0,
             unix_path: String::new(),
             directory: String::new(),

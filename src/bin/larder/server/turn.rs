@@ -2,23 +2,30 @@
 //!
 //! Locks: none. Other threads only wake it.
 
-use super::connection::{Connection, Left, Socket};
+use super::connection::{Connection, Left};
 use super::listener::Listeners;
+use super::log::Log;
 use super::request::Parser;
+use super::scrape::Scrape;
+use super::spin::Spin;
 use super::{Server, Settings, commands};
 use larder::Store;
-use mio::event::Source;
 use mio::net::UnixStream;
-use mio::{Events, Interest, Poll, Registry, Token};
+use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
 use std::io::{self, Read};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 const UNIX: Token = Token(0);
 const SIGNAL: Token = Token(1);
 const TCP_FIRST: usize = 2;
-const CLIENT_FIRST: usize = 64;
+pub const CLIENT_FIRST: usize = 64;
+/// More listeners than this cannot be told from clients.
+pub const LISTENERS_MAX: usize = CLIENT_FIRST - TCP_FIRST;
+/// Far above every client.
+pub const SCRAPE_FIRST: usize = usize::MAX / 2;
 /// Read from one client before the next has its turn, bytes.
 const READ_BYTES: usize = 64 << 10;
 const EVENTS_MAX: usize = 1024;
@@ -27,12 +34,15 @@ const TICK: Duration = Duration::from_millis(100);
 /// How long a stop waits for clients to read their replies.
 const DRAIN_MAX: Duration = Duration::from_secs(2);
 
-struct Loop {
-    server: Server,
-    poll: Poll,
-    listeners: Listeners,
+/// Everything that the loop looks after.
+pub struct Loop {
+    pub server: Server,
+    spin: Spin,
+    pub poll: Poll,
+    pub listeners: Listeners,
     signals: UnixStream,
-    connections: Slab<Connection>,
+    pub connections: Slab<Connection>,
+    pub scrapes: Slab<Scrape>,
     /// Clients to read from in this turn.
     ready: Vec<usize>,
     buffer: Vec<u8>,
@@ -50,16 +60,22 @@ pub fn serve(
 ) -> Result<(), String> {
     signals.set_nonblocking(true).map_err(|error| format!("signals: {error}"))?;
     let mut serving = Loop {
+        spin: Spin::new(settings.spin_max),
         server: Server::new(Arc::clone(&store), settings),
         poll: Poll::new().map_err(|error| format!("epoll: {error}"))?,
         listeners,
         signals: UnixStream::from_std(signals),
         connections: Slab::new(),
+        scrapes: Slab::new(),
         ready: Vec::new(),
         buffer: vec![0; READ_BYTES],
         parser: Parser::default(),
         last_tick: Instant::now(),
     };
+    let found = (store.len(), store.stats());
+    if let (Ok(keys), Ok(stats)) = found {
+        serving.server.log.info(format_args!("{keys} keys in {} bytes", stats.file_bytes));
+    }
     commands::config::set_by_name(&mut serving.server, "notify-keyspace-events", events.as_bytes())?;
     serving.register().map_err(|error| format!("epoll: {error}"))?;
     let outcome = serving.run();
@@ -67,12 +83,19 @@ pub fn serve(
         // Otherwise replies may be waiting that nothing vouches for.
         serving.drain();
     }
+    let log = Log::new(serving.server.settings.log_level);
+    log.info(format_args!("{} clients are closed", serving.connections.len()));
     drop(serving);
     let synced = store.sync();
     let closed = store.close();
-    outcome?;
-    synced.map_err(|error| format!("the last sync failed: {error}"))?;
-    closed.map_err(|error| format!("closing the store failed: {error}"))
+    let outcome = outcome
+        .and(synced.map_err(|error| format!("the last sync failed: {error}")))
+        .and(closed.map_err(|error| format!("closing the store failed: {error}")));
+    match &outcome {
+        Ok(()) => log.info("the store is synced and closed"),
+        Err(why) => log.error(why),
+    }
+    outcome
 }
 
 impl Loop {
@@ -82,7 +105,7 @@ impl Loop {
         if let Some((listener, _)) = &mut self.listeners.unix {
             registry.register(listener, UNIX, Interest::READABLE)?;
         }
-        for (i, listener) in self.listeners.tcp.iter_mut().enumerate() {
+        for (i, (listener, _)) in self.listeners.tcp.iter_mut().enumerate() {
             registry.register(listener, Token(TCP_FIRST + i), Interest::READABLE)?;
         }
         Ok(())
@@ -92,7 +115,7 @@ impl Loop {
         let mut events = Events::with_capacity(EVENTS_MAX);
         while !self.server.is_stopping {
             let timeout = if self.ready.is_empty() { self.rest() } else { Duration::ZERO };
-            match self.poll.poll(&mut events, Some(timeout)) {
+            match self.spin.poll(&mut self.poll, &mut events, timeout) {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(format!("epoll: {error}")),
                 _ => {}
             }
@@ -101,10 +124,17 @@ impl Loop {
                 match event.token() {
                     SIGNAL => {
                         let mut bytes = [0; 16];
-                        self.server.is_stopping |= self.signals.read(&mut bytes).is_ok_and(|len| len > 0);
+                        if self.signals.read(&mut bytes).is_ok_and(|len| len > 0) {
+                            self.server.is_stopping = true;
+                            let number = self.server.settings.signal_sent.load(Ordering::Relaxed);
+                            let name =
+                                if number == signal_hook::consts::SIGINT as usize { "SIGINT" } else { "SIGTERM" };
+                            self.server.log.info(format_args!("stopping: {name} was sent"));
+                        }
                     }
                     UNIX => self.accept_unix(),
                     Token(number) if number < CLIENT_FIRST => self.accept_tcp(number - TCP_FIRST),
+                    Token(number) if number >= SCRAPE_FIRST => self.step_scrape(number - SCRAPE_FIRST),
                     Token(number) => {
                         let client = number - CLIENT_FIRST;
                         if event.is_writable() {
@@ -188,6 +218,10 @@ impl Loop {
                 Left::Closed => self.close(client),
                 Left::Open => {
                     if is_listener && connection.unsent_bytes() > self.server.settings.unread_messages_bytes_max {
+                        let (addr, bytes) = (&self.server.sessions[client].addr, connection.unsent_bytes());
+                        self.server
+                            .log
+                            .warn(format_args!("{addr} is closed: it listens and has not read {bytes} bytes"));
                         self.close(client);
                         continue;
                     }
@@ -213,72 +247,19 @@ impl Loop {
         let interest =
             if connection.waits_for_room { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };
         let token = Token(CLIENT_FIRST + client);
-        let changed = match &mut connection.socket {
-            Socket::Tcp(stream) => self.poll.registry().reregister(stream, token, interest),
-            Socket::Unix(stream) => self.poll.registry().reregister(stream, token, interest),
-        };
-        if changed.is_err() {
+        if connection.socket.reregister(self.poll.registry(), token, interest).is_err() {
             self.close(client);
         }
     }
 
-    fn accept_unix(&mut self) {
-        loop {
-            let Some((listener, path)) = &self.listeners.unix else { return };
-            match listener.accept() {
-                Ok((stream, _)) => {
-                    let addr = format!("{}:0", path.display());
-                    self.enter(Socket::Unix(stream), addr.clone(), addr);
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => return,
-            }
-        }
-    }
-
-    fn accept_tcp(&mut self, number: usize) {
-        loop {
-            let Some(listener) = self.listeners.tcp.get(number) else { return };
-            match listener.accept() {
-                Ok((stream, addr)) => {
-                    // Replies are written whole: waiting for more to send with them only delays them.
-                    let _ = stream.set_nodelay(true);
-                    let local_addr = stream.local_addr().map_or_else(|_| String::new(), |addr| addr.to_string());
-                    self.enter(Socket::Tcp(stream), addr.to_string(), local_addr);
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => return,
-            }
-        }
-    }
-
-    fn enter(&mut self, mut socket: Socket, addr: String, local_addr: String) {
-        if self.connections.len() >= self.server.settings.clients_max {
-            self.server.stats.refused_connections += 1;
-            refuse(&mut socket);
-            return;
-        }
-        let client = self.server.enter(addr, local_addr);
-        let token = Token(CLIENT_FIRST + client);
-        let registered = match &mut socket {
-            Socket::Tcp(stream) => register(self.poll.registry(), stream, token),
-            Socket::Unix(stream) => register(self.poll.registry(), stream, token),
-        };
-        if registered.is_err() {
-            self.server.leave(client);
-            return;
-        }
-        let number = self.connections.insert(Connection::new(socket));
-        debug_assert_eq!(number, client, "connections and sessions come and go together");
-    }
-
     fn close(&mut self, client: usize) {
         if let Some(mut connection) = self.connections.try_remove(client) {
+            connection.socket.end();
             // The socket is closed with the connection in any case.
-            let _ = match &mut connection.socket {
-                Socket::Tcp(stream) => self.poll.registry().deregister(stream),
-                Socket::Unix(stream) => self.poll.registry().deregister(stream),
-            };
+            let _ = connection.socket.deregister(self.poll.registry());
+            if let Some(session) = self.server.sessions.get(client) {
+                self.server.log.debug(format_args!("client {} from {} left", session.id, session.addr));
+            }
             self.server.leave(client);
         }
     }
@@ -304,6 +285,7 @@ impl Loop {
                 self.server.sessions.iter().filter(|(_, session)| is_idle(session)).map(|(client, _)| client).collect();
             idle.into_iter().for_each(|client| self.close(client));
         }
+        self.end_scrapes();
         self.server.buffer_bytes = self.connections.iter().map(|(_, connection)| connection.buffer_bytes()).sum();
     }
 
@@ -320,18 +302,4 @@ impl Loop {
             }
         }
     }
-}
-
-fn register(registry: &Registry, source: &mut impl Source, token: Token) -> io::Result<()> {
-    registry.register(source, token, Interest::READABLE)
-}
-
-/// Says why, if the socket takes it, and closes.
-fn refuse(socket: &mut Socket) {
-    use std::io::Write;
-    let text = b"-ERR max number of clients reached\r\n";
-    let _ = match socket {
-        Socket::Tcp(stream) => stream.write(text),
-        Socket::Unix(stream) => stream.write(text),
-    };
 }

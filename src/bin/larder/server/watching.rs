@@ -1,5 +1,7 @@
 //! What the server notes of itself: slow commands (SLOWLOG), spikes (LATENCY), counts (INFO).
 
+use super::calls::{CallTable, ErrorTable};
+use super::metrics::Durations;
 use super::request::Args;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -12,10 +14,11 @@ pub struct Counts {
     pub commands: u64,
     pub hits: u64,
     pub misses: u64,
-    /// Error replies of commands that ran.
-    pub failed: u64,
-    /// Requests that did not come to run.
-    pub rejected: u64,
+    /// By command.
+    pub calls: CallTable,
+    pub durations: Durations,
+    /// Error replies.
+    pub errors: ErrorTable,
     pub bytes_in: u64,
     pub bytes_out: u64,
     pub expired_events: u64,
@@ -55,6 +58,11 @@ impl SlowLog {
     #[inline]
     pub fn is_slow(&self, took_us: u64) -> bool {
         u64::try_from(self.threshold_us).is_ok_and(|threshold_us| took_us >= threshold_us)
+    }
+
+    /// Slow commands since the start.
+    pub fn count(&self) -> u64 {
+        self.next_id
     }
 
     pub fn add(&mut self, took_us: u64, args: Args<'_>, addr: String, name: Vec<u8>) {

@@ -76,3 +76,26 @@ fn what_the_file_has_seen_is_shared_with_it_and_reads_the_same() {
     assert_eq!((map.word(48).load(), map.read(synced - 1..synced).unwrap()), (299, &b"X"[..]), "the file's own pages");
     assert!(map.claim(1).is_none());
 }
+
+/// Not a test of its own, but the process that the next one starts.
+#[test]
+fn stager_under_a_limit() {
+    let Some(path) = told_directory() else { return };
+    let (file, map) = staged(&DiskStorage::open(&path, true, false).unwrap());
+    append(&map, 1, 10_000);
+    file.sync_range(&map, 64..5_000).unwrap();
+    let limit = libc::rlimit { rlim_cur: 32, rlim_max: 32 };
+    // SAFETY: a valid limit, for this process only, which is there for this test.
+    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_FSIZE, &limit) }, 0);
+    assert_eq!(errno(file.sync_range(&map, 5_000..10_064)), libc::EFBIG);
+    assert_eq!(errno(map.write_out(5_000..10_064)), libc::EFBIG);
+    map.word(48).store(7);
+    assert_eq!(map.word(48).load(), 7);
+}
+
+#[test]
+fn p5_a_limit_on_file_lengths_that_comes_later_is_an_error_and_no_signal() {
+    let scratch = Scratch::new();
+    let output = start_again("staging::stager_under_a_limit", scratch.path()).wait_with_output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+}

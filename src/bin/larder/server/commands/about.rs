@@ -61,7 +61,7 @@ pub fn command_info(call: &mut Call<'_>, args: Args<'_>) -> Done {
     for name in args.from(2).iter() {
         match find(call, name) {
             Some(spec) => write_spec(call.reply, spec),
-            None => call.reply.null_array(),
+            None => call.reply.null(),
         }
     }
     Ok(())
@@ -96,7 +96,8 @@ pub fn command_docs(call: &mut Call<'_>, args: Args<'_>) -> Done {
 
 pub fn command_list(call: &mut Call<'_>, args: Args<'_>) -> Done {
     let mut found: Vec<&str> = all().map(|spec| spec.name).collect();
-    if args.len() == 5 && is(args.get(2), "FILTERBY") {
+    let is_filtered = args.len() == 5;
+    if is_filtered && is(args.get(2), "FILTERBY") {
         match args.get(3).to_ascii_lowercase().as_slice() {
             b"pattern" => found.retain(|name| glob::matches_folded(args.get(4), name.as_bytes(), true)),
             b"module" => found.clear(),
@@ -109,7 +110,11 @@ pub fn command_list(call: &mut Call<'_>, args: Args<'_>) -> Done {
     } else if args.len() != 2 {
         return Err(SYNTAX_ERROR);
     }
-    call.reply.set(found.len());
+    if is_filtered {
+        call.reply.array(found.len())
+    } else {
+        call.reply.set(found.len())
+    }
     found.iter().for_each(|name| call.reply.bulk(name.as_bytes()));
     Ok(())
 }
@@ -134,6 +139,9 @@ pub fn command_getkeys(call: &mut Call<'_>, args: Args<'_>) -> Done {
     }
     let spec = match call.server.look_up(asked) {
         Ok(subcommand) => subcommand,
+        Err(refusal) if refusal.text().starts_with(b"ERR wrong number") => {
+            return Err(failure("ERR Invalid number of arguments specified for command"));
+        }
         Err(_) => spec,
     };
     let keys: Vec<&[u8]> = if spec.name.starts_with("eval") {

@@ -1,6 +1,6 @@
 //! CLIENT: the connections, and one's own.
 
-use super::super::execute::{Call, Done, Failure, SYNTAX_ERROR, failure, failure_of};
+use super::super::execute::{Call, Done, Failure, SYNTAX_ERROR, cut, failure, failure_of};
 use super::super::request::Args;
 use super::super::session::{Closing, Mute, Session};
 use super::connection::check_name;
@@ -68,9 +68,10 @@ pub fn client_info(call: &mut Call<'_>, _: Args<'_>) -> Done {
     Ok(())
 }
 
+/// A client's number; one below 1 is nobody's, which is no error.
 fn parse_id(arg: &[u8]) -> Result<u64, Failure> {
-    let id = numbers::parse_i64(arg).and_then(|id| u64::try_from(id).ok()).filter(|id| *id > 0);
-    id.ok_or_else(|| failure("ERR Invalid client ID"))
+    let id = numbers::parse_i64(arg).ok_or_else(|| failure("ERR Invalid client ID"))?;
+    Ok(u64::try_from(id).unwrap_or(0))
 }
 
 fn parse_kind(arg: &[u8]) -> Result<&'static str, Failure> {
@@ -79,7 +80,7 @@ fn parse_kind(arg: &[u8]) -> Result<&'static str, Failure> {
         b"pubsub" => Ok("pubsub"),
         b"master" => Ok("master"),
         b"replica" | b"slave" => Ok("replica"),
-        _ => Err(failure_of([b"ERR Unknown client type '", arg, b"'"].concat())),
+        _ => Err(failure_of([b"ERR Unknown client type '", cut(arg, arg.len()), b"'"].concat())),
     }
 }
 
@@ -118,12 +119,12 @@ pub fn client_kill(call: &mut Call<'_>, args: Args<'_>) -> Done {
         call.reply.ok();
         return Ok(());
     }
-    if !args.len().is_multiple_of(2) {
-        return Err(SYNTAX_ERROR);
-    }
     let mut skips_own = true;
     let mut conditions: Vec<Condition> = Vec::new();
     for i in (2..args.len()).step_by(2) {
+        if i + 1 == args.len() {
+            return Err(SYNTAX_ERROR);
+        }
         let value = args.get(i + 1).to_vec();
         match args.get(i).to_ascii_lowercase().as_slice() {
             b"id" => {
@@ -139,7 +140,7 @@ pub fn client_kill(call: &mut Call<'_>, args: Args<'_>) -> Done {
             }
             b"user" => {
                 if value != b"default" {
-                    return Err(failure_of([b"ERR No such user '", &value[..], b"'"].concat()));
+                    return Err(failure_of([b"ERR No such user '", cut(&value, value.len()), b"'"].concat()));
                 }
             }
             b"skipme" => match value.to_ascii_lowercase().as_slice() {

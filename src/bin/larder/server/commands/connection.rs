@@ -19,6 +19,8 @@ fn authenticate(call: &mut Call<'_>, name: &[u8], password: &[u8]) -> Result<(),
         }
     };
     if name != b"default" || !is_right {
+        let addr = call.session().addr.clone();
+        call.server.log.warn(format_args!("{addr} gave a wrong password"));
         return Err(failure("WRONGPASS invalid username-password pair or user is disabled."));
     }
     call.session().is_authenticated = true;

@@ -8,7 +8,7 @@ use super::integer;
 use larder::store::Ttl;
 
 fn add(call: &mut Call<'_>, key: &[u8], increment: i64) -> Done {
-    let present = call.server.find(key, numbers::parse_i64)?;
+    let present = call.server.peek(key, numbers::parse_i64)?;
     let present = present.map_or(Some(0), |number| number).ok_or(super::NOT_AN_INTEGER)?;
     let sum = present.checked_add(increment).ok_or_else(|| failure("ERR increment or decrement would overflow"))?;
     call.server.put(key, sum.to_string().as_bytes(), Ttl::Keep)?;
@@ -37,7 +37,7 @@ pub fn decrby(call: &mut Call<'_>, args: Args<'_>) -> Done {
 pub fn incrbyfloat(call: &mut Call<'_>, args: Args<'_>) -> Done {
     let key = args.get(1);
     let not_a_float = || failure("ERR value is not a valid float");
-    let present = match call.server.find(key, Extended::parse)? {
+    let present = match call.server.peek(key, Extended::parse)? {
         Some(number) => number.ok_or_else(not_a_float)?,
         None => Extended::parse(b"0").ok_or_else(not_a_float)?,
     };

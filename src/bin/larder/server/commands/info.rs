@@ -8,17 +8,20 @@ use larder::Stats;
 use std::fmt::Write;
 use std::sync::atomic::Ordering;
 
-const SECTIONS: [&str; 8] =
-    ["server", "clients", "memory", "persistence", "stats", "replication", "errorstats", "keyspace"];
+const SECTIONS: [&str; 9] =
+    ["server", "clients", "memory", "persistence", "stats", "replication", "commandstats", "errorstats", "keyspace"];
+/// Shown when it is asked for, or everything is.
+const ON_REQUEST: &str = "commandstats";
 
 pub fn info(call: &mut Call<'_>, args: Args<'_>) -> Done {
     let wanted: Vec<String> = args.from(1).iter().map(|name| String::from_utf8_lossy(name).to_lowercase()).collect();
-    let is_all =
-        wanted.is_empty() || wanted.iter().any(|name| matches!(name.as_str(), "all" | "default" | "everything"));
+    let is_default = wanted.is_empty() || wanted.iter().any(|name| name == "default");
+    let is_all = wanted.iter().any(|name| matches!(name.as_str(), "all" | "everything"));
     let stats = call.server.store.stats()?;
     let mut text = String::new();
     for section in SECTIONS {
-        if !is_all && !wanted.iter().any(|name| name == section) {
+        let is_shown = is_all || is_default && section != ON_REQUEST || wanted.iter().any(|name| name == section);
+        if !is_shown {
             continue;
         }
         if !text.is_empty() {
@@ -62,6 +65,7 @@ fn write_section(text: &mut String, section: &str, server: &Server, stats: &Stat
         "memory" => {
             let used = stats.index_bytes + server.buffer_bytes as u64 + server.scripts.memory_bytes() as u64;
             line("used_memory", &used);
+            line("used_memory_rss", &super::super::metrics::resident_bytes().unwrap_or(0));
             line("index_bytes", &stats.index_bytes);
             line("client_buffer_bytes", &server.buffer_bytes);
             line("used_memory_lua", &server.scripts.memory_bytes());
@@ -95,20 +99,35 @@ fn write_section(text: &mut String, section: &str, server: &Server, stats: &Stat
             line("total_net_output_bytes", &counts.bytes_out);
             line("rejected_connections", &counts.refused_connections);
             line("expired_keys", &stats.expired);
+            line("slow_commands", &server.slow.count());
             line("evicted_keys", &0);
             line("keyspace_hits", &counts.hits);
             line("keyspace_misses", &counts.misses);
             line("pubsub_channels", &server.pubsub.channels.len());
             line("pubsub_patterns", &server.pubsub.patterns.len());
-            line("total_error_replies", &(counts.failed + counts.rejected));
+            line("total_error_replies", &counts.errors.count());
         }
         "replication" => {
             line("role", &"master");
             line("connected_slaves", &0);
             line("master_repl_offset", &0);
         }
+        "commandstats" => {
+            for (name, calls) in counts.calls.all() {
+                let took_us = calls.took.as_micros();
+                let each_us =
+                    if calls.count == 0 { 0.0 } else { calls.took.as_nanos() as f64 / 1e3 / calls.count as f64 };
+                let what = format_args!(
+                    "calls={},usec={took_us},usec_per_call={each_us:.2},rejected_calls={},failed_calls={}",
+                    calls.count, calls.rejected, calls.failed
+                );
+                line(&format!("cmdstat_{name}"), &what);
+            }
+        }
         "errorstats" => {
-            line("errorstat_ERR", &format_args!("count={}", counts.failed + counts.rejected));
+            for (code, count) in counts.errors.all() {
+                line(&format!("errorstat_{code}"), &format_args!("count={count}"));
+            }
         }
         _ => {
             let (keys, expiring) = (server.store.len()?, server.store.expiring_len()?);

@@ -23,6 +23,7 @@ pub mod server;
 pub mod strings;
 pub mod transactions;
 pub mod watching;
+pub mod whole;
 
 use super::execute::{Call, Done, Failure, NOT_AN_INTEGER, SYNTAX_ERROR};
 use super::numbers;

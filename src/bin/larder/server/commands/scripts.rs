@@ -347,7 +347,7 @@ fn write(reply: &mut Reply, value: &Value, depth: usize) -> Done {
     match value {
         Value::String(text) => reply.bulk(&text.as_bytes()),
         Value::Integer(number) => reply.integer(*number),
-        Value::Number(number) => reply.integer(*number as i64),
+        Value::Number(number) => reply.integer(truncated(*number)),
         Value::Boolean(true) => reply.integer(1),
         Value::Table(table) => return write_table(reply, table, depth),
         _ => reply.null(),
@@ -464,4 +464,12 @@ pub fn script_help(call: &mut Call<'_>, _: Args<'_>) -> Done {
             "    Remember a script without running it.",
         ],
     )
+}
+
+/// A number of a script as the integer of its reply. What no integer of 64 bits holds comes to the smallest one: so the
+/// processors convert it that Redis mostly runs on, and so it replies.
+fn truncated(number: f64) -> i64 {
+    // 2^63, which is one more than the greatest.
+    const BOUND: f64 = 9_223_372_036_854_775_808.0;
+    if (-BOUND..BOUND).contains(&number) { number as i64 } else { i64::MIN }
 }

@@ -2,6 +2,7 @@
 
 use super::super::execute::{Call, Done, SYNTAX_ERROR, failure, failure_of};
 use super::super::keyspace::event;
+use super::super::log::Log;
 use super::super::request::Args;
 use super::super::watching::now_s;
 use super::is;
@@ -48,9 +49,11 @@ pub fn bgrewriteaof(call: &mut Call<'_>, _: Args<'_>) -> Done {
     }
     let store = Arc::clone(&call.server.store);
     let flag = Arc::clone(&is_compacting);
+    let log = Log::new(call.server.settings.log_level);
     let started = std::thread::Builder::new().name("larder-compact".into()).spawn(move || {
-        if let Err(error) = store.compact() {
-            eprintln!("larder: compaction: {error}");
+        match store.compact() {
+            Ok(()) => log.info("compacted"),
+            Err(error) => log.error(format_args!("compaction: {error}")),
         }
         flag.store(false, Ordering::Release);
     });
@@ -76,6 +79,8 @@ pub fn shutdown(call: &mut Call<'_>, args: Args<'_>) -> Done {
         return Err(if args.len() == 2 { failure("ERR No shutdown in progress.") } else { SYNTAX_ERROR });
     }
     call.server.is_stopping = true;
+    let addr = call.session().addr.clone();
+    call.server.log.info(format_args!("stopping: SHUTDOWN was said by {addr}"));
     Ok(())
 }
 

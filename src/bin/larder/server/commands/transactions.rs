@@ -4,6 +4,7 @@ use super::super::execute::{Call, Done, Origin, failure};
 use super::super::request::Args;
 use super::super::session::{Transaction, Watched};
 use super::super::table::SKIP_MONITOR;
+use super::whole;
 
 pub fn multi(call: &mut Call<'_>, _: Args<'_>) -> Done {
     if call.session().transaction.is_some() {
@@ -32,6 +33,16 @@ pub fn exec(call: &mut Call<'_>, args: Args<'_>) -> Done {
         return Ok(());
     }
     call.reply.array(transaction.commands.len());
+    if !whole::carry_out(call, &transaction)? {
+        one_by_one(call, &transaction);
+    }
+    if !call.server.monitors.is_empty() {
+        call.server.feed_monitors(Some(call.client), args);
+    }
+    Ok(())
+}
+
+fn one_by_one(call: &mut Call<'_>, transaction: &Transaction) {
     for (spec, queued) in &transaction.commands {
         if !call.server.monitors.is_empty() && !spec.has(SKIP_MONITOR) {
             call.server.feed_monitors(Some(call.client), queued.args());
@@ -39,10 +50,18 @@ pub fn exec(call: &mut Call<'_>, args: Args<'_>) -> Done {
         let (server, client) = (&mut *call.server, call.client);
         Call { server, client, reply: call.reply, spec, origin: Origin::Transaction }.carry_out(queued.args());
     }
-    if !call.server.monitors.is_empty() {
-        call.server.feed_monitors(Some(call.client), args);
+}
+
+/// Shows all commands of a transaction to those who watch every command.
+pub fn tell_monitors(call: &mut Call<'_>, transaction: &Transaction) {
+    if call.server.monitors.is_empty() {
+        return;
     }
-    Ok(())
+    for (spec, queued) in &transaction.commands {
+        if !spec.has(SKIP_MONITOR) {
+            call.server.feed_monitors(Some(call.client), queued.args());
+        }
+    }
 }
 
 pub fn discard(call: &mut Call<'_>, _: Args<'_>) -> Done {
