@@ -24,6 +24,15 @@ pub fn cpu_time() -> Duration {
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
+/// Has the kernel own `bytes` of free memory. A virtual machine may return its free memory to the host and get it back
+/// page by page (12 µs for 4 KiB where docs/benchmarks.md was measured, instead of 1.4): without this, a row would
+/// mostly say who came first.
+pub fn have_free_memory(bytes: u64) {
+    let mut memory = vec![0_u8; bytes as usize];
+    memory.iter_mut().step_by(4096).for_each(|byte| *byte = 1);
+    std::hint::black_box(&memory);
+}
+
 /// What the files of a directory take on disk. A file that goes away meanwhile counts nothing.
 pub fn disk_bytes(directory: &Path) -> u64 {
     let Ok(entries) = std::fs::read_dir(directory) else { return 0 };

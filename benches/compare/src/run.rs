@@ -86,7 +86,11 @@ impl Plan {
             }
         }
         for round in 0..self.rounds {
-            for (engine, _) in part.engines.clone() {
+            // Another one is first in each round.
+            let mut engines = part.engines.clone();
+            let engine_count = engines.len().max(1);
+            engines.rotate_left(round as usize % engine_count);
+            for (engine, _) in engines {
                 let so_far = progress.says();
                 eprintln!("{so_far} {keys} keys, {name}, round {} of {}: {engine}", round + 1, self.rounds);
                 let child = Setup { plan: self, engine: &engine, keys, round };

@@ -5,7 +5,7 @@
 
 use crate::data::{Key, LARGE_LEN, VALUE_LEN, Zipf, key, mixed, number_of, value};
 use crate::engine::{self, Durability, Engine};
-use crate::footprint::{DiskWatch, anonymous_bytes, cpu_time, disk_bytes};
+use crate::footprint::{DiskWatch, anonymous_bytes, cpu_time, disk_bytes, have_free_memory};
 use crate::latency::Latencies;
 use crate::results::Measured;
 use std::path::Path;
@@ -21,6 +21,10 @@ const WRITES: (u64, u64) = (300_000, 20_000_000);
 const WARMING_STEP: usize = 16;
 /// Values of 64 KiB: 256 MiB of them.
 const LARGE_COUNT: u64 = 4_096;
+/// Keys of a load that are measured, about.
+const LOAD_MEASURED_MAX: u64 = 10_000_000;
+/// What a row that writes finds free: as much as it takes, and the engine's own room beside.
+const FREE_BYTES: u64 = 1 << 30;
 /// Disk use is looked at once more when an engine has had so long to clear up.
 const REST: Duration = Duration::from_secs(3);
 
@@ -95,6 +99,7 @@ impl Child<'_> {
     /// Loads all keys: one by one for a while, then the others in batches in the order of their bytes, which is the
     /// fastest way for the trees and leaves them in their best shape. How many, and what was spent, of the first.
     fn load(&self, engine: &dyn Engine, time_max: Duration) -> (u64, Spent) {
+        have_free_memory(FREE_BYTES + 200 * self.keys.min(LOAD_MEASURED_MAX));
         let since = Since::now();
         let begin = since.wall;
         let mut loaded = 0;
@@ -141,6 +146,7 @@ impl Child<'_> {
         self.writes(engine);
         self.check(engine);
         let next = AtomicU64::new(0);
+        have_free_memory(FREE_BYTES);
         self.rate("delete", 1, 1, keys.min(READS.1), &|_| {
             assert!(engine.del(&key(next.fetch_add(1, Ordering::Relaxed))));
         });
@@ -208,9 +214,13 @@ impl Child<'_> {
             0 => thread_buffer(|buffer| assert!(engine.get(&key(n % keys), buffer), "a key is missing")),
             _ => set(n),
         };
+        have_free_memory(FREE_BYTES);
         self.rate("overwrite", 1, 1, ops, &set);
+        have_free_memory(FREE_BYTES);
         self.rate("mixed 50/50, 1 thread", 1, 1, ops, &mixture);
+        have_free_memory(FREE_BYTES);
         self.rate("mixed 50/50, 2 threads", 2, 1, ops, &mixture);
+        have_free_memory(FREE_BYTES);
         self.rate("batch of 32", 1, GROUP_LEN as u64, ops, &|n| {
             let pairs: [_; GROUP_LEN] = std::array::from_fn(|i| {
                 let n = mixed(n + i as u64);
@@ -240,8 +250,11 @@ impl Child<'_> {
         let large = vec![0xA5; LARGE_LEN];
         let next = AtomicU64::new(0);
         let set = |_| engine.set(&key(next.fetch_add(1, Ordering::Relaxed)), &large);
+        have_free_memory(FREE_BYTES);
         self.rate("set of 64 KiB", 1, 1, LARGE_COUNT, &set);
         let count = next.load(Ordering::Relaxed);
+        // What engines do behind the sets is not the gets' own.
+        std::thread::sleep(REST);
         self.rate("get of 64 KiB", 1, 1, 3 * LARGE_COUNT, &|n| {
             thread_buffer(|buffer| {
                 assert!(engine.get(&key(n % count), buffer));
@@ -319,6 +332,7 @@ impl Child<'_> {
         let mut loaded = 0;
         for (row, count) in [("growing", keys), ("overwriting", 2 * keys)] {
             let mut latencies = Latencies::default();
+            have_free_memory(FREE_BYTES + 200 * keys.min(LOAD_MEASURED_MAX));
             let begin = Instant::now();
             for n in 0..count {
                 let at = if row == "growing" { n } else { mixed(n + 3) % loaded };
