@@ -16,23 +16,25 @@ static char *path_in(const char *dir, const char *name) {
     return path;
 }
 
-/* Changes one byte of the first file of a store whose name ends in `suffix`, at `offset`; 0 if there is none. */
+/* Changes one byte of the oldest file of a store whose name ends in `suffix`, at `offset`; 0 if there is none. */
 static int spoil(const char *store, const char *suffix, long offset) {
     DIR *open_dir = opendir(store);
     REQUIRE(open_dir != NULL);
-    int count = 0;
-    for (struct dirent *entry; count == 0 && (entry = readdir(open_dir)) != NULL;) {
+    /* The oldest has records, while the newest may be one that was prepared. */
+    char oldest[256] = "";
+    for (struct dirent *entry; (entry = readdir(open_dir)) != NULL;) {
         size_t len = strlen(entry->d_name), suffix_len = strlen(suffix);
         if (len < suffix_len || strcmp(entry->d_name + len - suffix_len, suffix) != 0) continue;
-        FILE *file = fopen(path_in(store, entry->d_name), "r+b");
-        REQUIRE(file != NULL && fseek(file, offset, SEEK_SET) == 0);
-        int byte = fgetc(file);
-        REQUIRE(byte != EOF && fseek(file, offset, SEEK_SET) == 0 && fputc(byte ^ 0x10, file) != EOF);
-        REQUIRE(fclose(file) == 0);
-        count++;
+        if (oldest[0] == '\0' || strcmp(entry->d_name, oldest) < 0) strcpy(oldest, entry->d_name);
     }
     closedir(open_dir);
-    return count;
+    if (oldest[0] == '\0') return 0;
+    FILE *file = fopen(path_in(store, oldest), "r+b");
+    REQUIRE(file != NULL && fseek(file, offset, SEEK_SET) == 0);
+    int byte = fgetc(file);
+    REQUIRE(byte != EOF && fseek(file, offset, SEEK_SET) == 0 && fputc(byte ^ 0x10, file) != EOF);
+    REQUIRE(fclose(file) == 0);
+    return 1;
 }
 
 static larder_salvage_report salvage(const char *source, const char *target, char **losses) {

@@ -189,12 +189,12 @@ class Tls(Operating):
         pair = ["--tls-cert", self.path("server.crt"), "--tls-key", self.path("server.key")]
         with tempfile.TemporaryDirectory() as directory:
             for arguments, code, words in [
-                (["--tls", "0.0.0.0:0", *pair], 1, "no password and no --tls-ca"),
+                (["--tls", "0.0.0.0:0", *pair], 2, "no password and no --tls-ca"),
                 (["--tls", "127.0.0.1:0"], 2, "--tls-cert"),
-                (["--tls", "127.0.0.1:0", "--tls-cert", "/nonexistent", "--tls-key", self.path("server.key")], 1, "/nonexistent"),
-                (["--tls", "127.0.0.1:0", "--tls-cert", self.path("server.key"), "--tls-key", self.path("server.key")], 1, "no certificate in it"),
-                (["--tls", "127.0.0.1:0", "--tls-cert", self.path("server.crt"), "--tls-key", self.path("client.key")], 1, "server.crt"),
-                (["--unix", directory + "/u", "--metrics", "0.0.0.0:0"], 1, "--metrics-public"),
+                (["--tls", "127.0.0.1:0", "--tls-cert", "/nonexistent", "--tls-key", self.path("server.key")], 5, "/nonexistent"),
+                (["--tls", "127.0.0.1:0", "--tls-cert", self.path("server.key"), "--tls-key", self.path("server.key")], 5, "no certificate in it"),
+                (["--tls", "127.0.0.1:0", "--tls-cert", self.path("server.crt"), "--tls-key", self.path("client.key")], 5, "server.crt"),
+                (["--unix", directory + "/u", "--metrics", "0.0.0.0:0"], 2, "--metrics-public"),
             ]:
                 done = subprocess.run([os.path.abspath(PROGRAM), "serve", "--dir", directory + "/s", *arguments], capture_output=True, text=True, timeout=10)
                 self.assertEqual(done.returncode, code, (arguments, done.stderr))

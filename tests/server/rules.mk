@@ -12,7 +12,7 @@ program: need-rust ## the program larder, into target/program/release
 	$(program_cargo) build --release --locked --features program --bin larder
 
 # Replies equal to those of an unmodified redis-server, and what the server promises besides.
-server-test: need-rust need-cc build program ## larder serve next to redis-server: the same replies, byte by byte; and its other promises
+server-test: need-rust need-cc build program $(clients_dir)/python/bin/python ## larder serve next to redis-server: the same replies, byte by byte; and its other promises
 	$(program_cargo) clippy --locked --features program --bin larder -- -D warnings
 	$(program_cargo) test --locked --features program --bin larder
 	@if ! command -v redis-server >/dev/null; then \
