@@ -35,18 +35,7 @@ if [ "${1:-}" != inside ]; then
 fi
 
 passed=1 failed=0
-step() {
-  local sentence=$1
-  shift
-  if "$@" >"$scratch/log" 2>&1; then
-    passed=$((passed + 1))
-    echo "ok   $sentence"
-  else
-    failed=$((failed + 1))
-    echo "FAILED: $sentence"
-    sed 's/^/     /' "$scratch/log"
-  fi
-}
+. tests/steps.sh
 
 # In memory: not every file system can be an overlay's upper one.
 mount -t tmpfs tmpfs "$scratch/layers" || exit 1
@@ -67,12 +56,12 @@ runs() {
 
 links_shared() {
   ${CC:-cc} examples/c/hello.c $(pkg-config --cflags --libs larder) -o "$scratch/shared" &&
-    readelf -d "$scratch/shared" | grep -q 'NEEDED.*\[liblarder\.so\.0\]' && runs "$scratch/shared"
+    has 'NEEDED.*\[liblarder\.so\.0\]' readelf -d "$scratch/shared" && runs "$scratch/shared"
 }
 
 links_static() {
   ${CC:-cc} examples/c/hello.c "/usr/lib/$triplet/liblarder.a" $(sed -n 's/^Libs.private: //p' "/usr/lib/$triplet/pkgconfig/larder.pc") \
-    -o "$scratch/static" && ! readelf -d "$scratch/static" | grep -q liblarder && runs "$scratch/static"
+    -o "$scratch/static" && lacks liblarder readelf -d "$scratch/static" && runs "$scratch/static"
 }
 
 links_with_cmake() {
@@ -84,12 +73,12 @@ lint_is_clean() {
   lintian --fail-on error,warning --suppress-tags initial-upload-closes-no-bugs,unknown-field "$packages"/*.deb
 }
 
-is_verified() { ! dpkg --verify liblarder0 liblarder-dev | grep .; }
-is_stripped() { ! readelf -S "/usr/lib/$triplet/liblarder.so.0" | grep -q '\.debug_info'; }
+is_verified() { prints_nothing dpkg --verify liblarder0 liblarder-dev; }
+is_stripped() { lacks '\.debug_info' readelf -S "/usr/lib/$triplet/liblarder.so.0"; }
 is_refused() { ! "$@"; }
-is_cached() { ldconfig -p | grep -q 'liblarder\.so\.0 '; }
+is_cached() { has 'liblarder\.so\.0 ' ldconfig -p; }
 has_manual_pages() { [ -e /usr/share/man/man3/larder.3.gz ] && [ -e /usr/share/man/man3/larder_get.3.gz ]; }
-nothing_is_left() { ! find /usr /var/lib/dpkg/info /etc -xdev -name '*larder*' | grep .; }
+nothing_is_left() { prints_nothing find /usr /var/lib/dpkg/info /etc -xdev -name '*larder*'; }
 depends_on() { dpkg-deb -f "$packages"/liblarder0_*.deb Depends | tee "$scratch/depends" && grep -q libc6 "$scratch/depends" && grep -q libgcc-s1 "$scratch/depends"; }
 
 step "the library's package names what it needs" depends_on

@@ -15,19 +15,7 @@ prefix=$scratch/prefix
 mkdir "$prefix"
 passed=0 failed=0
 
-# step SENTENCE COMMAND…: one test.
-step() {
-  local sentence=$1
-  shift
-  if "$@" >"$scratch/log" 2>&1; then
-    passed=$((passed + 1))
-    echo "ok   $sentence"
-  else
-    failed=$((failed + 1))
-    echo "FAILED: $sentence"
-    sed 's/^/     /' "$scratch/log"
-  fi
-}
+. tests/steps.sh
 
 skip() {
   echo "SKIP: install-test: $1"
@@ -43,8 +31,8 @@ runs() {
   (cd "$directory" && LD_LIBRARY_PATH=${2:-} "$1" | tee out && grep -q 'jam: apricot' out)
 }
 
-needs_no_liblarder() { ! readelf -d "$1" | grep -q 'NEEDED.*liblarder'; }
-needs_the_soname() { readelf -d "$1" | grep -q 'NEEDED.*\[liblarder\.so\.0\]'; }
+needs_no_liblarder() { lacks 'NEEDED.*liblarder' readelf -d "$1"; }
+needs_the_soname() { has 'NEEDED.*\[liblarder\.so\.0\]' readelf -d "$1"; }
 
 # What is there is what the list says, no more and no less.
 list_matches() {
@@ -64,7 +52,7 @@ destdir_leaves_no_trace() {
     [ -f "$scratch/dest/usr/lib/some-triplet/liblarder.so.$VERSION" ] &&
     ! grep -rIl --exclude='*.a' "$scratch" "$scratch/dest" &&
     "$make" --no-print-directory uninstall DESTDIR="$scratch/dest" PREFIX=/usr LIBDIR=/usr/lib/some-triplet &&
-    ! find "$scratch/dest" -type f -o -type l | grep .
+    prints_nothing find "$scratch/dest" -type f -o -type l
 }
 
 with_pkg_config() {
@@ -175,18 +163,18 @@ program_works_where_it_is_installed() {
 # A program that was not built is not installed, and nothing of it.
 no_program_no_files() {
   install_below PREFIX="$scratch/library" LARDER_PROGRAM= && [ ! -e "$scratch/library/bin" ] && [ ! -e "$scratch/library/share/man/man1" ] &&
-    ! find "$scratch/library" -name '*larder.fish' | grep .
+    prints_nothing find "$scratch/library" -name '*larder.fish'
 }
 
 strips() {
   "$make" --no-print-directory -o build install-strip PREFIX="$scratch/stripped" &&
-    ! readelf -S "$scratch/stripped/lib/liblarder.so.0" | grep -q '\.debug_info' &&
-    ! readelf -S "$scratch/stripped/bin/larder" | grep -q '\.debug_info' && "$scratch/stripped/bin/larder" --version &&
+    lacks '\.debug_info' readelf -S "$scratch/stripped/lib/liblarder.so.0" &&
+    lacks '\.debug_info' readelf -S "$scratch/stripped/bin/larder" && "$scratch/stripped/bin/larder" --version &&
     LD_LIBRARY_PATH= $cc "$tree/examples/c/hello.c" -I"$scratch/stripped/include" "$scratch/stripped/lib/liblarder.a" -lm -ldl -lpthread \
       -o "$scratch/from-stripped" && runs "$scratch/from-stripped" && runs "$scratch/pc-shared" "$scratch/stripped/lib"
 }
 
-prefix_is_empty() { ! find "$prefix" -mindepth 1 | grep .; }
+prefix_is_empty() { prints_nothing find "$prefix" -mindepth 1; }
 
 step "make install fills an empty prefix" install_below PREFIX="$prefix"
 step "what is there is what the list says" list_matches

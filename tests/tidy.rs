@@ -19,6 +19,8 @@ mod layers;
 mod machine;
 #[path = "tidy/mutants.rs"]
 mod mutants;
+#[path = "tidy/pipes.rs"]
+mod pipes;
 #[path = "tidy/quotations.rs"]
 mod quotations;
 #[path = "tidy/sizes.rs"]

@@ -52,10 +52,12 @@ ls vendor/larder.dev/go/larder.h vendor/larder.dev/go/bridge.h >/dev/null
 
 CGO_LDFLAGS="-L$library_dir -Wl,-rpath,$library_dir" "$go" build -mod=vendor -o shared .
 [ "$(./shared)" = "vendored, larder $(./shared | sed 's/.* //')" ]
-readelf -d shared | grep -q 'liblarder\.so\.0'
+# Not `readelf | grep -q`, which ends the writer at the first match: under pipefail now and then a failure, or none.
+readelf -d shared >needed && grep -q 'liblarder\.so\.0' needed
 CGO_LDFLAGS="-L$library_dir" "$go" build -mod=vendor -tags larder_static -o static .
 ./static
-if readelf -d static | grep -q liblarder; then
+readelf -d static >needed
+if grep -q liblarder needed; then
   echo "FAILED: the static program wants the shared library"
   exit 1
 fi

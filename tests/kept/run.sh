@@ -7,18 +7,7 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 passed=0 failed=0
 
-step() {
-  local sentence=$1
-  shift
-  if "$@" >"$scratch/log" 2>&1; then
-    passed=$((passed + 1))
-    echo "ok   $sentence$(sed -n 's/^liblarder.so, stripped/: &/p' "$scratch/log")"
-  else
-    failed=$((failed + 1))
-    echo "FAILED: $sentence"
-    sed 's/^/     /' "$scratch/log"
-  fi
-}
+. tests/steps.sh
 
 skip() {
   echo "SKIP: kept-test: $1"
@@ -64,7 +53,7 @@ changed_figures_are_found() {
 # What packages ship, stripped, and what the build leaves.
 client_runs() { LD_LIBRARY_PATH=$2 "$1" "$(mktemp -d -p "$scratch")/store"; }
 client_is_small() { [ "$(stat -c %s "$1")" -lt 40960 ]; }
-client_binds_at_once() { readelf -d "$1" | grep -q 'NEEDED.*\[liblarder\.so\.0\]' && readelf -d "$1" | grep -q 'BIND_NOW'; }
+client_binds_at_once() { has 'NEEDED.*\[liblarder\.so\.0\]' readelf -d "$1" && has BIND_NOW readelf -d "$1"; }
 source_compiles() { CC=${CC:-cc} tests/kept/build.sh "$1" "$scratch/client" && client_runs "$scratch/client" "$build"; }
 
 step "status numbers are what they were" "$python" tests/kept/check.py statuses
