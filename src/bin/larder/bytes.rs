@@ -1,4 +1,4 @@
-//! How keys and values, which are any bytes, are shown to people, written as JSON, and read back from either.
+//! How keys and values, which are any bytes, are shown to people, written as JSON, and taken from the command line.
 //!
 //! For people: as they are if they are plain text, else in double quotes with escapes, so that a line is a
 //! line, a tab is a tab of this program's, and no terminal is sent control characters. In JSON: a string if they
@@ -8,7 +8,6 @@ use crate::failure::Failure;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde::ser::{Serialize, SerializeMap, Serializer};
-use serde_json::Value;
 use std::ffi::OsString;
 use std::fmt;
 use std::os::unix::ffi::OsStringExt;
@@ -77,19 +76,6 @@ impl Serialize for Json<'_> {
                 map.end()
             }
         }
-    }
-}
-
-/// The bytes that [`Json`] wrote, in either form whatever the bytes; the sentence says what it is instead.
-#[allow(dead_code)] // For what reads JSON lines.
-pub fn from_json(value: &Value) -> Result<Vec<u8>, String> {
-    match value {
-        Value::String(text) => Ok(text.clone().into_bytes()),
-        Value::Object(map) if map.len() == 1 => match map.get("base64") {
-            Some(Value::String(text)) => from_base64(text.as_bytes()),
-            _ => Err("is neither a string nor {\"base64\": \"…\"}".into()),
-        },
-        _ => Err("is neither a string nor {\"base64\": \"…\"}".into()),
     }
 }
 

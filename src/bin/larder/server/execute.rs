@@ -12,7 +12,7 @@ use super::session::{Mute, Session};
 use super::table::{NO_AUTH, NO_MULTI, NOSCRIPT, SKIP_MONITOR, SKIP_SLOWLOG, Spec, WRITE};
 use larder::{Error, Status};
 use std::borrow::Cow;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 pub type Done = Result<(), Failure>;
 pub type Handler = fn(&mut Call<'_>, Args<'_>) -> Done;
@@ -283,17 +283,14 @@ impl Call<'_> {
             self.server.stats.errors.note(&failure.text());
             failed = 1;
         }
-        self.server.stats.commands += 1;
         if self.origin == Origin::Script {
             // Its time is the script's.
+            self.server.stats.commands += 1;
             self.server.stats.calls.note(self.spec.name, 1, Duration::ZERO, failed);
             return;
         }
-        let now = Instant::now();
-        let took = now.duration_since(self.server.clock_at);
-        self.server.clock_at = now;
-        self.server.stats.calls.note(self.spec.name, 1, took, failed);
-        self.server.stats.durations.note(took, 1);
+        let took = self.server.lap();
+        self.server.stats.ran(self.spec.name, 1, took, failed);
         let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         if self.server.slow.is_slow(took_us) && !self.spec.has(SKIP_SLOWLOG) {
             self.server.note_slow(self.client, self.spec.name, took_us, args);

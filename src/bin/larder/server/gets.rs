@@ -14,7 +14,6 @@ use super::Server;
 use super::execute::Failure;
 use super::request::Args;
 use super::session::{Closing, Mute};
-use std::time::Instant;
 
 /// As many as the store looks up in one go.
 const RUN_MAX: usize = 32;
@@ -135,10 +134,7 @@ impl Server {
         session.last_command = "get";
         self.stats.hits += hits;
         self.stats.misses += answered as u64 - hits - failed;
-        self.stats.commands += answered as u64;
-        let now = Instant::now();
-        let took = now.duration_since(self.clock_at);
-        self.clock_at = now;
+        let took = self.lap();
         let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         if self.slow.is_slow(took_us) {
             // Nobody knows which of them it was: it is noted once, with its first key.
@@ -147,8 +143,7 @@ impl Server {
             self.note_slow(client, "get", took_us, Args::new(&text, &ranges));
         }
         self.latency.observe("command", took_us);
-        self.stats.calls.note("get", answered as u64, took, failed);
-        self.stats.durations.note(took, answered as u64);
+        self.stats.ran("get", answered as u64, took, failed);
         gets.ends[answered - 1]
     }
 }

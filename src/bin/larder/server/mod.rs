@@ -52,7 +52,7 @@ use session::{Closing, Session};
 use slab::Slab;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use table::Table;
 use watch::Watches;
 use watching::{Counts, Latency, SlowLog};
@@ -120,6 +120,15 @@ impl Server {
         };
         server.slow.threshold_us = server.settings.slow_threshold_us;
         server
+    }
+
+    /// What has passed since the command before this one ended, or the turn began; the next one's time begins.
+    #[inline]
+    pub fn lap(&mut self) -> Duration {
+        let now = Instant::now();
+        let took = now.duration_since(self.clock_at);
+        self.clock_at = now;
+        took
     }
 
     /// A new client; its number.

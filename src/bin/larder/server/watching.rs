@@ -4,7 +4,7 @@ use super::calls::{CallTable, ErrorTable};
 use super::metrics::Durations;
 use super::request::Args;
 use std::collections::{BTreeMap, VecDeque};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Counts since the start, or since CONFIG RESETSTAT.
 #[derive(Default)]
@@ -24,6 +24,16 @@ pub struct Counts {
     pub expired_events: u64,
     /// Changes since the last save.
     pub dirty: u64,
+}
+
+impl Counts {
+    /// The command ran `count` times, which took this long together, `failed` times to an error.
+    #[inline]
+    pub fn ran(&mut self, name: &'static str, count: u64, took: Duration, failed: u64) {
+        self.commands += count;
+        self.calls.note(name, count, took, failed);
+        self.durations.note(took, count);
+    }
 }
 
 /// A command that took long.

@@ -11,7 +11,6 @@ use super::strings::{MILLISECONDS, expires_at_ms, until};
 use super::{is, transactions};
 use larder::store::{BatchOp, KEY_BYTES_MAX, Ttl};
 use std::collections::HashMap;
-use std::time::Instant;
 
 /// One command of it, and what it does to the key.
 struct Step<'a> {
@@ -67,14 +66,9 @@ pub fn carry_out(call: &mut Call<'_>, transaction: &Transaction) -> Result<bool,
 /// Counts the commands, each of which has ended `failed` times (0 or 1) in an error; they share the time.
 fn count(call: &mut Call<'_>, transaction: &Transaction, failed: u64) {
     let commands = u32::try_from(transaction.commands.len()).unwrap_or(u32::MAX);
-    let now = Instant::now();
-    let took = now.duration_since(call.server.clock_at) / commands.max(1);
-    call.server.clock_at = now;
-    let stats = &mut call.server.stats;
-    stats.commands += u64::from(commands);
-    stats.durations.note(took, u64::from(commands));
+    let took = call.server.lap() / commands.max(1);
     for (spec, _) in &transaction.commands {
-        stats.calls.note(spec.name, 1, took, failed);
+        call.server.stats.ran(spec.name, 1, took, failed);
     }
 }
 
