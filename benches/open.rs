@@ -8,6 +8,9 @@
 // A benchmark reads the clock and ends at the first surprise.
 #![allow(clippy::disallowed_methods, clippy::unwrap_used)]
 
+mod keys;
+
+use keys::key;
 use larder::store::Tuning;
 use larder::{Options, Store, SyncMode};
 use std::path::{Path, PathBuf};
@@ -16,20 +19,6 @@ use std::time::{Duration, Instant};
 
 const VALUE_LEN: usize = 100;
 const ROUNDS: usize = 5;
-
-fn mixed(n: u64) -> u64 {
-    // The finalizer of SplitMix64 (Steele, Lea, Flood 2014): one-to-one, so keys are distinct.
-    let n = (n ^ (n >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    let n = (n ^ (n >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    n ^ (n >> 31)
-}
-
-fn key(n: u64) -> [u8; 16] {
-    let mut key = [0; 16];
-    key[..8].copy_from_slice(&mixed(n).to_le_bytes());
-    key[8..].copy_from_slice(&mixed(n + 1).to_le_bytes());
-    key
-}
 
 fn options() -> Options {
     Options { sync: SyncMode::None, ..Options::default() }

@@ -8,6 +8,9 @@
 // A benchmark reads the clock and ends at the first surprise.
 #![allow(clippy::disallowed_methods, clippy::unwrap_used)]
 
+mod keys;
+
+use keys::{key, mixed};
 use larder::store::{BatchOp, Ttl};
 use larder::{Options, Store, SyncMode};
 use std::collections::HashMap;
@@ -19,20 +22,6 @@ use std::time::Instant;
 const SHARD_COUNT: usize = 64;
 const VALUE_LEN: usize = 100;
 const GROUP_LEN: usize = 32;
-
-fn mixed(n: u64) -> u64 {
-    // The finalizer of SplitMix64 (Steele, Lea, Flood 2014): one-to-one, so keys are distinct.
-    let n = (n ^ (n >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    let n = (n ^ (n >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    n ^ (n >> 31)
-}
-
-fn key(n: u64) -> [u8; 16] {
-    let mut key = [0; 16];
-    key[..8].copy_from_slice(&mixed(n).to_le_bytes());
-    key[8..].copy_from_slice(&mixed(n + 1).to_le_bytes());
-    key
-}
 
 fn value(n: u64) -> [u8; VALUE_LEN] {
     let mut value = [n as u8; VALUE_LEN];
