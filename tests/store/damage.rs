@@ -1,6 +1,7 @@
 //! Damaged files: bits flipped, files cut, lengthened, missing, swapped. Whatever is done to them, a store
 //! opens or says why not, and never returns a value that was not stored (P6, P7, P8).
 
+use crate::files::{Files, directory, files_of};
 use crate::model::{number, seconds};
 use crate::world::{Random, small_options, small_tuning};
 use larder::storage::SimulatedStorage;
@@ -11,7 +12,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
-type Files = BTreeMap<String, Vec<u8>>;
 type State = BTreeMap<Vec<u8>, Vec<u8>>;
 
 /// A store's files, and what may be found in it: moments of its history, the last of them certain if
@@ -24,19 +24,6 @@ struct Subject {
 }
 
 const KEYS: [&[u8]; 8] = [b"", b"a", b"b", b"batch 1", b"batch 2", b"gone", b"large", b"lasting"];
-
-fn files_of(sim: &SimulatedStorage) -> Files {
-    sim.names().into_iter().map(|name| (name.clone(), sim.read_file(&name))).collect()
-}
-
-/// A directory with exactly these files. Its clock is that of every new one.
-fn directory(files: &Files) -> SimulatedStorage {
-    let sim = SimulatedStorage::new(1);
-    for (name, bytes) in files {
-        sim.write_file(name, bytes);
-    }
-    sim
-}
 
 fn open(sim: &SimulatedStorage, read_only: bool) -> Result<Store, Error> {
     let options = Options { read_only, ..small_options(SyncMode::None, 4096) };

@@ -3,6 +3,7 @@
 
 mod stranger;
 
+use crate::files::files_of;
 use larder::format::{KeyHasher, Seed};
 use larder::storage::SimulatedStorage;
 use larder::storage::sim::CallKind;
@@ -18,10 +19,6 @@ const DAY_MS: u64 = 86_400_000;
 
 fn tuning() -> Tuning {
     Tuning { segment_bytes_first: 4096, has_background: false, ..Tuning::default() }
-}
-
-fn files_of(storage: &SimulatedStorage) -> Files {
-    storage.names().into_iter().map(|name| (name.clone(), storage.read_file(&name))).collect()
 }
 
 /// The store of the worked example, as the library writes it.

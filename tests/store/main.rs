@@ -10,6 +10,7 @@ mod checkpoints;
 mod crash;
 mod damage;
 mod failures;
+mod files;
 mod format_doc;
 mod manifest;
 mod model;

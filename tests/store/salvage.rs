@@ -2,6 +2,7 @@
 //! taken from the undamaged files by a walk of its own, record by record: of each key, the newest version that the
 //! damage does not touch.
 
+use crate::files::{Files, directory, files_of};
 use crate::model::{for_seeds, number, program, seconds};
 use crate::world::{KEY_COUNT, Mix, Random, World, key_bytes, small_options, small_tuning, sync_modes};
 use larder::format::Seed;
@@ -16,8 +17,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
-type Files = BTreeMap<String, Vec<u8>>;
-
 /// What a key shows: value, expiry, version.
 type Shown = Option<(Vec<u8>, u64, u64)>;
 
@@ -28,18 +27,6 @@ struct Version {
     file: String,
     range: Range<usize>,
     shown: Shown,
-}
-
-fn files_of(sim: &SimulatedStorage) -> Files {
-    sim.names().into_iter().map(|name| (name.clone(), sim.read_file(&name))).collect()
-}
-
-fn directory(files: &Files) -> SimulatedStorage {
-    let sim = SimulatedStorage::new(1);
-    for (name, bytes) in files {
-        sim.write_file(name, bytes);
-    }
-    sim
 }
 
 fn u64_at(bytes: &[u8], at: usize) -> u64 {
