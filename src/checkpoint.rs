@@ -50,7 +50,8 @@ pub struct Pages {
     file: Arc<dyn File>,
     /// By slot: entries below this location count.
     limits: Vec<u64>,
-    slot_units: u64,
+    /// A location's slot is what is left of it after so many bits.
+    slot_shift: u32,
     /// Set when recovery is over. Until then there is a simpler way: without the checkpoint.
     log: OnceLock<CoveredLog>,
 }
@@ -113,7 +114,12 @@ impl Found {
             }
             limits[first as usize..(first + count) as usize].fill(first * slot_units + known.end / 8);
         }
-        let pages = Arc::new(Pages { file: Arc::clone(&self.file), limits, slot_units, log: OnceLock::new() });
+        let pages = Arc::new(Pages {
+            file: Arc::clone(&self.file),
+            limits,
+            slot_shift: slot_units.trailing_zeros(),
+            log: OnceLock::new(),
+        });
         let seed = Seed::new(self.store_id, self.head.file_id);
         let source: Arc<dyn ImageSource> = Arc::<Pages>::clone(&pages);
         let index = Index::open_image(source, self.head.image_len, seed, Arc::clone(epochs)).ok()?;
@@ -136,7 +142,7 @@ impl ImageSource for Pages {
     }
 
     fn is_kept(&self, location: Location) -> bool {
-        let limit = self.limits.get((location.get() / self.slot_units) as usize);
+        let limit = self.limits.get((location.get() >> self.slot_shift) as usize);
         limit.is_some_and(|limit| location.get() < *limit)
     }
 

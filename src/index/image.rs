@@ -214,12 +214,7 @@ impl PageAt {
         if seed.checksum(self.offset, &bytes) != self.checksum && rules::holds(Rule::PagesChecked) {
             return Err("a page fails its check");
         }
-        let page = decode_page(self, &bytes, arena)?;
-        let gone: Vec<_> = page.entries().filter(|(_, location)| !source.is_kept(*location)).collect();
-        gone.into_iter().for_each(|(probe, location)| {
-            page.remove(probe, location);
-        });
-        Ok(page)
+        decode_page(self, &bytes, source, arena)
     }
 
     /// The length of its tags and lines.
@@ -326,8 +321,14 @@ fn check_cover(pages: &[PageAt], stripe: usize) -> Result<(), &'static str> {
     if next == 0 || next == 1 << WINDOW_BITS { Ok(()) } else { Err("the pages do not cover their stripe") }
 }
 
-/// The page, if every entry lies where it belongs, with the tags and flags that it calls for.
-fn decode_page(at: &PageAt, bytes: &[u8], arena: &Arc<Arena>) -> Result<PageBox, &'static str> {
+/// The page, if every entry lies where it belongs, with the tags and flags that it calls for; without those that `source`
+/// does not keep.
+fn decode_page(
+    at: &PageAt,
+    bytes: &[u8],
+    source: &dyn ImageSource,
+    arena: &Arc<Arena>,
+) -> Result<PageBox, &'static str> {
     let (page_head, rest) = bytes.split_at(PAGE_HEAD_BYTES);
     if page_head != at.page_head() {
         return Err("a page's head contradicts the page table");
@@ -337,26 +338,32 @@ fn decode_page(at: &PageAt, bytes: &[u8], arena: &Arc<Arena>) -> Result<PageBox,
     let line_count = GROUP_COUNT * lines_per_group;
     let belongs = |probe: Probe| probe.prefix(u32::from(at.depth)) == at.prefix;
     let mut tags = vec![0u64; line_count];
+    let mut gone = Vec::new();
 
     let mut lines_used = 0;
-    for (i, word) in words_of(body).skip(line_count).enumerate() {
-        let line = i / LINE_WORDS;
-        let probe = Probe::of_word(line / lines_per_group, word);
-        let Some(location) = location_of(word) else {
-            if word != EMPTY {
-                return Err("an entry has no location");
+    let (lines, _) = body[line_count * 8..].as_chunks::<LINE_BYTES>();
+    for (line, words) in lines.iter().enumerate() {
+        let group = line / lines_per_group;
+        for (i, word) in words_of(words).enumerate().filter(|(_, word)| *word != EMPTY) {
+            let Some(location) = location_of(word) else { return Err("an entry has no location") };
+            let probe = Probe::of_word(group, word);
+            let home = line_at(probe, 0, lines_per_group);
+            if !belongs(probe) || probe.word(location) != word {
+                return Err("an entry lies in a place that is not its own");
             }
-            continue;
-        };
-        let distance = distances(lines_per_group).find(|distance| line_at(probe, *distance, lines_per_group) == line);
-        let Some(distance) = distance.filter(|_| belongs(probe) && probe.word(location) == word) else {
-            return Err("an entry lies in a place that is not its own");
-        };
-        tags[line] |= u64::from(probe.tag()) << (i % LINE_WORDS * 8);
-        if distance > 0 {
-            tags[line_at(probe, 0, lines_per_group)] |= displaced(distance);
+            if home != line {
+                let away = |distance: &usize| line_at(probe, *distance, lines_per_group) == line;
+                let Some(distance) = distances(lines_per_group).find(away) else {
+                    return Err("an entry lies in a place that is not its own");
+                };
+                tags[home] |= displaced(distance);
+            }
+            tags[line] |= u64::from(probe.tag()) << (i * 8);
+            lines_used += 1;
+            if !source.is_kept(location) {
+                gone.push((probe, location));
+            }
         }
-        lines_used += 1;
     }
 
     let (entries, padding) = spill.split_at(at.spill_used as usize * SPILL_ENTRY_BYTES);
@@ -370,6 +377,9 @@ fn decode_page(at: &PageAt, bytes: &[u8], arena: &Arc<Arena>) -> Result<PageBox,
         }
         tags[line_at(probe, 0, lines_per_group)] |= SPILLED;
         spilled.push((probe, location));
+        if !source.is_kept(location) {
+            gone.push((probe, location));
+        }
     }
 
     if !words_of(body).take(line_count).eq(tags) {
@@ -379,8 +389,11 @@ fn decode_page(at: &PageAt, bytes: &[u8], arena: &Arc<Arena>) -> Result<PageBox,
         return Err("a page's counts contradict its entries");
     }
     let mut page = Page::boxed(arena, u32::from(at.depth), lines_per_group);
-    page.set_words(words_of(body), lines_used);
+    page.set_words(body, lines_used);
     spilled.into_iter().for_each(|(probe, location): (Probe, Location)| page.spill_alone(probe, location));
+    for (probe, location) in gone {
+        page.remove(probe, location);
+    }
     Ok(page)
 }
 

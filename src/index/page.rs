@@ -229,11 +229,12 @@ impl Page {
         keep: impl Fn(Probe) -> bool,
     ) -> PageBox {
         let mut page = Page::boxed(arena, depth, lines_per_group);
-        for (probe, location) in self.entries().filter(|(probe, _)| keep(*probe)) {
+        // Not a loop: an iterator of iterators is slow from outside, and growth is a good part of a set.
+        self.entries().filter(|(probe, _)| keep(*probe)).for_each(|(probe, location)| {
             if page.insert(probe, location, 0) == Err(Full) {
                 page.spill_alone(probe, location);
             }
-        }
+        });
         page
     }
 
@@ -294,10 +295,13 @@ impl Page {
         self.body.iter().flat_map(Line::load)
     }
 
-    /// Sets all words after the head, for images; the caller has checked them and counted.
-    pub(super) fn set_words(&self, words: impl Iterator<Item = u64>, lines_used: usize) {
-        for (to, from) in self.body.iter().flat_map(|line| &line.0).zip(words) {
-            to.store(from, Ordering::Relaxed);
+    /// Sets all words after the head from their bytes, little-endian, for images; the caller has checked them and counted.
+    pub(super) fn set_words(&self, bytes: &[u8], lines_used: usize) {
+        let (lines, _) = bytes.as_chunks::<{ LINE_WORDS * 8 }>();
+        for (line, bytes) in self.body.iter().zip(lines) {
+            for (to, from) in line.0.iter().zip(bytes.as_chunks::<8>().0) {
+                to.store(u64::from_le_bytes(*from), Ordering::Relaxed);
+            }
         }
         self.head.lines_used.store(lines_used as u64, Ordering::Relaxed);
     }
