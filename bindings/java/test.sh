@@ -55,5 +55,10 @@ trap 'rm -rf "$scratch"' EXIT
 classpath=$PWD/target/larder-0.1.0.jar:$(cat target/classpath)
 "$JAVA_HOME/bin/javac" -cp "$classpath" -d "$scratch" examples/Tour.java
 (cd "$scratch" && env -u LARDER_LIBRARY "$JAVA_HOME/bin/java" --enable-native-access=ALL-UNNAMED -cp "$classpath:$scratch" Tour store)
+if command -v strip >/dev/null; then
+  (cd "$scratch" && "$JAVA_HOME/bin/jar" xf "${classpath%%:*}" dev/larder/native)
+  readelf -S "$scratch"/dev/larder/native/*/liblarder.so >"$scratch/sections"
+  ! grep -F .debug_info "$scratch/sections" || { echo "FAILED: the jar carries what is for debuggers" && exit 1; }
+fi
 echo "1 passed, 0 failed"
 JAVA_CLASSPATH=$classpath LIB_DIR=$library_dir "${PYTHON:-python3}" ../../tests/vectors/snippets.py java bindings/java/README.md:java
