@@ -16,7 +16,7 @@ use crate::epoch::Epochs;
 use crate::error::{Error, Result, Status};
 use crate::format::checkpoint::{Contents, HEAD_LEN, Head};
 use crate::format::record::Kind;
-use crate::format::{KeyHasher, Seed};
+use crate::format::{KeyHasher, Seed, read_dense};
 use crate::index::{ImageSource, Index, Location};
 use crate::log::manifest::{CHECKPOINT_NAME_PREFIX, CHECKPOINT_NEW_NAME, is_checkpoint_name};
 use crate::log::scanner::Scanner;
@@ -94,8 +94,9 @@ impl Found {
         if name(head.file_id) != file_name || file.len().ok()? != head.file_len() {
             return None;
         }
-        let mut body = vec![0; usize::try_from(head.body_len).ok()?];
-        file.read_at(&mut body, head.body_offset()).ok()?;
+        let body_offset = head.body_offset();
+        let mut read = |bytes: &mut [u8], at: u64| file.read_at(bytes, body_offset + at).is_ok();
+        let body = read_dense(head.body_len, &mut read)?;
         let contents = head.contents(store_id, &body)?;
         Some(Self { name: file_name.to_owned(), contents, file, head, store_id })
     }

@@ -78,15 +78,36 @@ enum Fate {
     Guard,
 }
 
-/// A record that stays. Small, because a run holds one for every record that it copies.
+/// A record that stays, with what its head said when it was judged: the bytes may be damaged later, and then only
+/// its copy is to be believed. Small, because a run holds one for every record that it copies.
 struct Survivor<'a> {
     segment: &'a Segment,
     offset: u64,
     hash: u64,
+    expires_at_ms: u64,
+    value_len: u32,
+    key_len: u16,
+    kind: Kind,
     fate: Fate,
 }
 
 impl<'a> Survivor<'a> {
+    fn new(segment: &'a Segment, offset: u64, hash: u64, head: &Head, fate: Fate) -> Self {
+        let Head { kind, key_len, value_len, expires_at_ms, .. } = *head;
+        Self { segment, offset, hash, expires_at_ms, value_len, key_len, kind, fate }
+    }
+
+    /// The head that was judged, but for its place in the order of writes and in a batch.
+    fn head(&self) -> Head {
+        let Self { kind, key_len, value_len, expires_at_ms, .. } = *self;
+        Head { kind, is_in_batch: false, key_len, value_len, seqno: 0, expires_at_ms }
+    }
+
+    /// The head of its copy, likewise.
+    fn copied_head(&self) -> Head {
+        copied_head(&self.head(), self.fate)
+    }
+
     fn record(&self) -> Result<Record<'a>> {
         let area = self.segment.record_area(self.segment.end())?;
         let record = area.get(self.offset as usize - HEAD_LEN..).and_then(Record::at_start_of);
@@ -174,14 +195,11 @@ impl<'a> Compactor<'a> {
             debug_assert!(input.is_sealed(), "only sealed segments are compacted");
             self.judge(input, &mut survivors, pace)?;
         }
-        let mut output_bytes = 0;
-        for survivor in &survivors {
-            output_bytes += copied_head(&survivor.record()?.head, survivor.fate).record_len();
-        }
+        let output_bytes = survivors.iter().map(|survivor| survivor.copied_head().record_len()).sum();
         let output = if output_bytes == 0 { None } else { Some(self.copy(&survivors, output_bytes, pace)?) };
         let output = output.as_ref();
         let switched = match output {
-            Some(output) => self.switch(&survivors, output)?,
+            Some(output) => self.switch(&survivors, output),
             None => Vec::new(),
         };
         if !rules::holds(Rule::UnlinkAfterEdit) {
@@ -191,7 +209,7 @@ impl<'a> Compactor<'a> {
         }
         if let Err(error) = self.commit(inputs, output, sweep) {
             if let Some(output) = output {
-                self.undo(&survivors, &switched, output)?;
+                self.undo(&survivors, &switched, output);
             }
             return Err(error);
         }
@@ -234,7 +252,7 @@ impl<'a> Compactor<'a> {
                 _ => rules::holds(Rule::ExpiredGuard),
             };
             if let Some(fate) = fate.filter(|fate| *fate == Fate::Live || is_kept) {
-                survivors.push(Survivor { segment: input, offset: found.offset, hash, fate });
+                survivors.push(Survivor::new(input, found.offset, hash, &head, fate));
             }
             looked_at += head.record_len();
             if looked_at >= PACE_BYTES {
@@ -269,6 +287,9 @@ impl<'a> Compactor<'a> {
                     return Err(damaged(survivor.segment, survivor.offset, "a record fails its check"));
                 }
                 let head = copied_head(&source.head, survivor.fate);
+                if head.record_len() != survivor.copied_head().record_len() {
+                    return Err(damaged(survivor.segment, survivor.offset, "a record has changed"));
+                }
                 let value = if survivor.fate == Fate::Live { source.value() } else { b"" };
                 let len = head.record_len();
                 let mut claim = output
@@ -300,14 +321,13 @@ impl<'a> Compactor<'a> {
     }
 
     /// Points the index at the copies, which stand in `output` one after the other; says for each survivor
-    /// whether the index was changed.
-    fn switch(&self, survivors: &[Survivor<'_>], output: &Segment) -> Result<Vec<bool>> {
+    /// whether the index was changed. The inputs are not looked at again.
+    fn switch(&self, survivors: &[Survivor<'_>], output: &Segment) -> Vec<bool> {
         let (segments, accounts) = (self.log.segments(), self.log.accounts());
         let mut offset = HEAD_LEN as u64;
         let mut switched = Vec::with_capacity(survivors.len());
         for survivor in survivors {
-            let head = survivor.record()?.head;
-            let copied = copied_head(&head, survivor.fate);
+            let (head, copied) = (survivor.head(), survivor.copied_head());
             let source = segments.location(survivor.segment, survivor.offset);
             let target = segments.location(output, offset);
             offset += copied.record_len();
@@ -328,7 +348,7 @@ impl<'a> Compactor<'a> {
                 _ => false,
             });
         }
-        Ok(switched)
+        switched
     }
 
     /// Makes what was decided durable, in one edit.
@@ -363,13 +383,12 @@ impl<'a> Compactor<'a> {
     }
 
     /// Takes back what `switch` did: the inputs stay, the output goes.
-    fn undo(&self, survivors: &[Survivor<'_>], switched: &[bool], output: &Arc<Segment>) -> Result<()> {
+    fn undo(&self, survivors: &[Survivor<'_>], switched: &[bool], output: &Arc<Segment>) {
         let (segments, accounts) = (self.log.segments(), self.log.accounts());
         let mut offset = HEAD_LEN as u64;
         let mut is_overwritten = false;
         for (survivor, was_switched) in survivors.iter().zip(switched) {
-            let head = survivor.record()?.head;
-            let copied = copied_head(&head, survivor.fate);
+            let (head, copied) = (survivor.head(), survivor.copied_head());
             let source = segments.location(survivor.segment, survivor.offset);
             let target = segments.location(output, offset);
             offset += copied.record_len();
@@ -390,7 +409,6 @@ impl<'a> Compactor<'a> {
         if !is_shown {
             self.log.unmake_segment(self.epochs, output);
         }
-        Ok(())
     }
 
     /// Looks at the next segment of a sweep and rewrites it if it holds a dead record. `None` once the sweep

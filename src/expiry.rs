@@ -53,8 +53,14 @@ impl Clock {
 
     /// Tells the log how far the clock has come, because somebody was told that a key's time is over.
     pub fn note(&self, log: &Log, now_ms: u64) {
-        if rules::holds(Rule::ClockNoted) && self.noted_ms.fetch_max(now_ms, Ordering::Relaxed) < now_ms {
-            log.note_clock(now_ms);
+        self.note_by(now_ms, |now_ms| log.note_clock(now_ms));
+    }
+
+    fn note_by(&self, now_ms: u64, note: impl FnOnce(u64)) {
+        if rules::holds(Rule::ClockNoted) && self.noted_ms.load(Ordering::Acquire) < now_ms {
+            note(now_ms);
+            // Said after it is done: who relies on another thread's note tells its caller at once.
+            self.noted_ms.fetch_max(now_ms, Ordering::Release);
         }
     }
 }
@@ -97,5 +103,25 @@ pub fn sweep(log: &Log, index: &Index, hasher: KeyHasher, segment: &Segment, now
             log.accounts().record_expires(hash, segment, &head);
             count += 1;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::SimulatedStorage;
+    use std::cell::Cell;
+
+    #[test]
+    fn nobody_relies_on_a_note_of_the_clock_that_is_not_made_yet() {
+        let clock = Clock::new(Arc::new(SimulatedStorage::new(1)), 5);
+        let noted = Cell::new(0);
+        clock.note_by(10, |_| {
+            // Another thread, while the first is on its way.
+            clock.note_by(10, |now_ms| noted.set(now_ms));
+            assert_eq!(noted.get(), 10);
+        });
+        clock.note_by(10, |_| panic!("it was noted"));
+        clock.note_by(7, |_| panic!("a later time was noted"));
     }
 }

@@ -302,7 +302,7 @@ impl Recovery<'_> {
                 work.push((Arc::clone(segment), known.map_or(HEAD_LEN as u64, |known| known.end)));
             }
             // Any doubt (R5): what went wrong may be the checkpoint's doing, so the log alone decides.
-            if let Ok(bytes) = self.replay(&work, &index, segments, accounts)
+            if let Ok(bytes) = self.replay(&work, history.seqno_next, &index, segments, accounts)
                 && !index.has_been_damaged()
             {
                 return Ok((index, true, bytes));
@@ -311,13 +311,20 @@ impl Recovery<'_> {
         let index = Index::new(Arc::clone(self.epochs));
         history.segments.iter().for_each(|(segment, _)| segment.reset_accounts());
         let work: Vec<_> = history.segments.iter().map(|(it, _)| (Arc::clone(it), HEAD_LEN as u64)).collect();
-        let bytes = self.replay(&work, &index, segments, accounts)?;
+        let bytes = self.replay(&work, history.seqno_next, &index, segments, accounts)?;
         Ok((index, false, bytes))
     }
 
-    fn replay(&self, work: &[Work], index: &Index, segments: &Segments, accounts: &Accounts) -> Result<u64> {
+    fn replay(
+        &self,
+        work: &[Work],
+        seqno_end: u64,
+        index: &Index,
+        segments: &Segments,
+        accounts: &Accounts,
+    ) -> Result<u64> {
         let work: Vec<_> = work.iter().filter(|(segment, from)| *from < segment.end()).cloned().collect();
-        let replay = Replay { epochs: self.epochs, hasher: self.hasher, segments, accounts, index };
+        let replay = Replay { epochs: self.epochs, hasher: self.hasher, segments, accounts, index, seqno_end };
         replay.run(&work, self.thread_count)?;
         Ok(work.iter().map(|(segment, from)| segment.end() - from).sum())
     }
@@ -328,6 +335,7 @@ impl History {
     fn fits(&self, contents: &Contents) -> bool {
         let is_whole = |end: u64| end >= HEAD_LEN as u64 && end.is_multiple_of(8);
         let is_whole_history = contents.seqno_next <= self.seqno_next
+            && contents.segments.iter().all(|known| known.is_possible(contents.seqno_next))
             && contents.segments.iter().all(|known| {
                 let is_discarded = self.discarded.iter().any(|segment| segment.id() == known.id);
                 let present = self.segments.iter().find(|(segment, _)| segment.id() == known.id);

@@ -107,6 +107,8 @@ mod system {
     use std::sync::OnceLock;
     use std::sync::atomic::AtomicU64;
 
+    /// In a forked child, the owner of every seat that somebody had before: no process has such an id.
+    const OF_A_PARENT: u64 = u64::MAX;
     /// Process and thread that own each seat, 0 for nobody.
     static OWNERS: [AtomicU64; SEAT_COUNT] = [const { AtomicU64::new(0) }; SEAT_COUNT];
     /// See S2.
@@ -118,7 +120,22 @@ mod system {
     }
 
     fn has_barrier() -> bool {
-        *HAS_BARRIER.get_or_init(|| membarrier(libc::MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED))
+        *HAS_BARRIER.get_or_init(|| membarrier(libc::MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) && watch_forks())
+    }
+
+    fn watch_forks() -> bool {
+        // SAFETY: the handler is a function of this library; the C library forgets it when it is unloaded (it is
+        // registered under the library's own handle).
+        unsafe { libc::pthread_atfork(None, None, Some(in_forked_child)) == 0 }
+    }
+
+    /// A child, or a child of it, may be given the id of a process before it, and its threads those of threads before
+    /// them: by their names alone, seats would pass for those of its own that have ended. Stores to memory only, as is
+    /// allowed here.
+    extern "C" fn in_forked_child() {
+        OWNERS.iter().filter(|owner| owner.load(Ordering::Relaxed) != 0).for_each(|owner| {
+            owner.store(OF_A_PARENT, Ordering::Relaxed);
+        });
     }
 
     /// A full fence on every thread of this process.
@@ -228,6 +245,25 @@ mod system {
             assert!(!has_ended(process << 32 | process), "the main thread lives");
             assert!(!has_ended((process + 1) << 32 | ended), "another process's");
             assert!(!has_ended(0));
+        }
+
+        #[test]
+        fn no_seat_of_a_parent_is_named_after_a_process_in_its_child() {
+            let seat = slot_of_thread();
+            assert!(OWNERS.iter().any(|owner| owner.load(Ordering::Relaxed) != 0), "somebody sits");
+            // SAFETY: the child looks at atomics, and ends by `_exit`.
+            let child = unsafe { libc::fork() };
+            if child == 0 {
+                let is_unnamed = |owner: &AtomicU64| [0, OF_A_PARENT].contains(&owner.load(Ordering::Relaxed));
+                // Who forked sits where it sat.
+                let is_right = OWNERS.iter().all(is_unnamed) && slot_of_thread() == seat && !has_ended(OF_A_PARENT);
+                // SAFETY: ends the process, returns never.
+                unsafe { libc::_exit(if is_right { 0 } else { 1 }) };
+            }
+            let mut status = 1;
+            // SAFETY: a child of this process; the status is valid for a store.
+            assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
+            assert_eq!(status, 0);
         }
 
         #[test]

@@ -20,7 +20,7 @@
 //! Invariants:
 //!   C1. A checkpoint is never an authority (R5): whatever does not fit makes it void.
 
-use super::{Seed, u64_at};
+use super::{Seed, record, u64_at};
 use crate::rules::{self, Rule};
 
 /// Bytes of the head; the image starts here.
@@ -81,6 +81,20 @@ pub struct Head {
     pub image_len: u64,
     /// The body's checksum.
     pub body_checksum: u32,
+}
+
+impl CheckpointSegment {
+    /// Whether what is counted can be what is in a segment that ends there, written before `seqno_next`. Sums of other
+    /// figures might overflow.
+    pub fn is_possible(&self, seqno_next: u64) -> bool {
+        let expiring = self.expiring.iter().try_fold(0, |sum: u64, (_, count)| sum.checked_add(*count));
+        self.live_bytes <= self.end
+            && self.tombstone_bytes <= self.end
+            && self.live_count <= self.live_bytes / record::HEAD_LEN as u64
+            && expiring.is_some_and(|expiring| expiring <= self.live_count)
+            && self.seqno_min <= self.seqno_max
+            && self.seqno_max < seqno_next
+    }
 }
 
 impl Contents {

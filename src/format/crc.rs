@@ -10,9 +10,17 @@
 #[cfg(all(target_arch = "x86_64", not(miri)))]
 const SHORT_LEN_MAX: usize = 512;
 
+#[cfg(test)]
+thread_local! {
+    /// How much this thread has computed checksums of.
+    pub(crate) static APPENDED_BYTES: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+}
+
 /// The checksum of what `crc` is the checksum of, followed by `bytes`.
 #[inline]
 pub fn append(crc: u32, bytes: &[u8]) -> u32 {
+    #[cfg(test)]
+    APPENDED_BYTES.set(APPENDED_BYTES.get() + bytes.len() as u64);
     #[cfg(all(target_arch = "x86_64", not(miri)))]
     if bytes.len() <= SHORT_LEN_MAX && std::arch::is_x86_feature_detected!("sse4.2") {
         // SAFETY: the processor has the instruction, as was just seen.

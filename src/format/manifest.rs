@@ -29,6 +29,8 @@ const MAGIC: [u8; 8] = *b"LARDMAN\0";
 const CHECKSUM: usize = 40;
 /// Bytes of an edit before its changes. Zeros there are no edit.
 pub const EDIT_HEAD_LEN: usize = 16;
+/// No segment is longer: a batch of all the memory that there is.
+const SEGMENT_FILE_LEN_MAX: u64 = 1 << 46;
 /// Largest payload of one edit, bytes: far more than a store of any size needs.
 const PAYLOAD_LEN_MAX: u32 = 64 << 20;
 
@@ -127,6 +129,22 @@ pub enum Change {
 }
 
 impl Change {
+    /// Whether all numbers can be those of a store, seqnos and the like below `number_end`. What comes of impossible
+    /// ones is not worth thinking of: sums that overflow, later writes that are older.
+    pub fn is_possible(&self, number_end: u64) -> bool {
+        match *self {
+            Change::Add { id, file_len } => (1..number_end).contains(&id) && file_len <= SEGMENT_FILE_LEN_MAX,
+            Change::Seal { end, seqno_min, seqno_max, .. } => {
+                end <= SEGMENT_FILE_LEN_MAX && seqno_min <= seqno_max && seqno_max < number_end
+            }
+            Change::Advance { segment_id_next, seqno_next, clock_ms, tombstone_floor } => {
+                [segment_id_next, seqno_next, clock_ms, tombstone_floor].into_iter().all(|number| number < number_end)
+            }
+            Change::Close { seqno_next, .. } => seqno_next < number_end,
+            Change::Remove { .. } | Change::Open => true,
+        }
+    }
+
     fn words(&self) -> ([u64; 5], usize) {
         match *self {
             Change::Add { id, file_len } => ([1, id, file_len, 0, 0], 3),
@@ -179,6 +197,11 @@ pub fn encode_edit(out: &mut Vec<u8>, seed: Seed, offset: u64, number: u64, chan
     out[start + 4..start + 8].copy_from_slice(&payload_len.to_le_bytes());
     let checksum = seed.checksum(offset, &out[start + 4..]);
     out[start..start + 4].copy_from_slice(&checksum.to_le_bytes());
+}
+
+/// Bytes that the edit which `bytes` begin with says that it has, as many as one can have at most.
+pub fn edit_len(bytes: &[u8]) -> u64 {
+    EDIT_HEAD_LEN as u64 + u64::from(u32_at(bytes, 4).min(PAYLOAD_LEN_MAX))
 }
 
 /// What stands at a place of the manifest.

@@ -8,17 +8,30 @@
 
 pub mod checkpoint;
 mod crc;
+mod dense;
 mod hash;
 pub mod manifest;
+mod prefix_sums;
 pub mod record;
 mod seed;
 pub mod segment;
 
+#[cfg(test)]
+pub(crate) use crc::APPENDED_BYTES;
+pub use dense::read_dense;
 pub use hash::{KeyHasher, digest};
+pub use prefix_sums::{GRANULE_LEN, PrefixSums};
 pub use seed::Seed;
 
 /// Version of every file of a store. An older library refuses a newer one.
 pub const FORMAT_VERSION: u32 = 1;
+
+/// No number of a store comes near: seqnos, segment ids, milliseconds. What is damaged or made up may, and what is added
+/// to a number below it must stay one.
+pub const NUMBER_END: u64 = 1 << 62;
+
+/// What is read from a manifest is below this. A process that goes on from there never comes to [`NUMBER_END`].
+pub const NUMBER_READ_END: u64 = NUMBER_END / 2;
 
 /// `len` rounded up to the alignment of records.
 pub const fn align8(len: u64) -> u64 {

@@ -19,6 +19,7 @@
 //!   Kind 0 is no record: a reserved, untouched file reads as "nothing here".
 
 use super::{Seed, align8, u32_at, u64_at};
+use std::ops::Range;
 
 /// Bytes of a record's head.
 pub const HEAD_LEN: usize = 32;
@@ -134,6 +135,16 @@ pub fn write(bytes: &mut [u8], seed: Seed, offset: u64, head: &Head, key: &[u8],
     let checksum = seed.checksum(offset, &bytes[CHECKSUM_LEN..]);
     bytes[..CHECKSUM_LEN].copy_from_slice(&checksum.to_le_bytes());
     debug_assert!(is_intact(bytes, seed, offset));
+}
+
+/// The checksum that a record says it has.
+pub fn checksum_said(bytes: &[u8]) -> u32 {
+    u32_at(bytes, 0)
+}
+
+/// What of a record of `len` bytes at `offset` its checksum covers.
+pub fn covered(offset: u64, len: u64) -> Range<u64> {
+    offset + CHECKSUM_LEN as u64..offset + len
 }
 
 /// Whether a whole record's checksum holds.

@@ -29,7 +29,7 @@ use super::page_box::PageBox;
 use super::table::{STRIPE_COUNT, Table, TableStripe};
 use super::{ImageSource, Index};
 use crate::epoch::Epochs;
-use crate::format::Seed;
+use crate::format::{Seed, read_dense};
 use crate::rules::{self, Rule};
 use std::io;
 use std::sync::Arc;
@@ -44,6 +44,8 @@ const SPILL_ENTRY_BYTES: usize = 16;
 const TABLE_ENTRY_BYTES: usize = 32;
 const FOOT_BYTES: usize = 64;
 const FOOT_CHECKED_BYTES: usize = 40;
+/// So much of a page is read without asking whether it is there: all of a page without a spill, and most that have one.
+const READ_BYTES_FIRST: u64 = 64 << 10;
 
 /// One entry of the table: where a page is and what it covers.
 #[derive(Clone, Copy, Default)]
@@ -207,10 +209,16 @@ impl PageAt {
         seed: Seed,
         arena: &Arc<Arena>,
     ) -> Result<PageBox, &'static str> {
-        let mut bytes = vec![0; self.len() as usize];
+        let mut bytes = vec![0; self.len().min(READ_BYTES_FIRST) as usize];
         if !source.read(&mut bytes, self.offset) {
             return Err("a page cannot be read");
         }
+        // All that is large of a page is its spill.
+        let rest_offset = self.offset + bytes.len() as u64;
+        let mut read = |rest: &mut [u8], at: u64| source.read(rest, rest_offset + at);
+        let rest = read_dense(self.len() - bytes.len() as u64, &mut read).ok_or("a page's spill cannot be read")?;
+        bytes.try_reserve_exact(rest.len()).map_err(|_| "there is no memory for a page")?;
+        bytes.extend_from_slice(&rest);
         if seed.checksum(self.offset, &bytes) != self.checksum && rules::holds(Rule::PagesChecked) {
             return Err("a page fails its check");
         }
@@ -275,16 +283,16 @@ fn read_table(source: &dyn ImageSource, len: u64, seed: Seed) -> Result<Vec<Page
     if table_len.and_then(|table_len| table_at.checked_add(table_len)) != Some(foot_at) {
         return Err("the page table is not where the foot says");
     }
-    let mut bytes = vec![0; (foot_at - table_at) as usize + FOOT_CHECKED_BYTES];
-    if !source.read(&mut bytes, table_at) {
-        return Err("the page table cannot be read");
-    }
+    let mut read = |table: &mut [u8], at: u64| source.read(table, table_at + at);
+    let mut bytes = read_dense(foot_at - table_at, &mut read).ok_or("the page table cannot be read")?;
+    bytes.extend_from_slice(&foot_bytes[..FOOT_CHECKED_BYTES]);
     if seed.checksum(table_at, &bytes) != u32_at(&foot_bytes, FOOT_CHECKED_BYTES) {
         return Err("the page table fails its check");
     }
     let (table, _) = bytes.as_chunks::<TABLE_ENTRY_BYTES>();
     let table = &table[..page_count as usize];
-    let mut pages = Vec::with_capacity(table.len());
+    let mut pages = Vec::new();
+    pages.try_reserve_exact(table.len()).map_err(|_| "there is no memory for the page table")?;
     let mut offset = HEAD_BYTES as u64;
     let mut entries_seen = 0u64;
     for entry in table {
@@ -367,7 +375,8 @@ fn decode_page(
     }
 
     let (entries, padding) = spill.split_at(at.spill_used as usize * SPILL_ENTRY_BYTES);
-    let mut spilled = Vec::with_capacity(at.spill_used as usize);
+    let mut spilled = Vec::new();
+    spilled.try_reserve_exact(at.spill_used as usize).map_err(|_| "there is no memory for a page's spill")?;
     for entry in entries.chunks_exact(SPILL_ENTRY_BYTES) {
         let (number, word) = (u64_at(entry, 0), u64_at(entry, 8));
         let probe = Probe::of_number(number);

@@ -13,10 +13,10 @@
 use super::segment::{segment_id, segment_name};
 use crate::error::{Error, Result, Status};
 use crate::format::manifest::{
-    Change, DURABLE_WORD, EDIT_HEAD_LEN, Edit, HEAD_LEN, ManifestHead, decode_edit, encode_edit,
+    Change, DURABLE_WORD, EDIT_HEAD_LEN, Edit, HEAD_LEN, ManifestHead, decode_edit, edit_len, encode_edit,
 };
 use crate::format::segment::{Durable, HEAD_LEN as SEGMENT_HEAD_LEN, HeadProblem, decode_durable, encode_durable};
-use crate::format::{FORMAT_VERSION, align8, u64_at};
+use crate::format::{FORMAT_VERSION, NUMBER_END, NUMBER_READ_END, align8, u64_at};
 use crate::rules::{self, Rule};
 use crate::storage::{File, MapAccess, Storage};
 use std::collections::BTreeMap;
@@ -32,10 +32,8 @@ const MANIFEST_NEW_NAME: &str = "MANIFEST.new";
 const ROOM_BYTES: u64 = 64 << 10;
 /// No manifest of a store of the largest size comes near.
 const FILE_BYTES_MAX: u64 = 1 << 30;
-/// No number of a real store comes near, and what is added to one below it stays a number.
-const NUMBER_MAX: u64 = 1 << 62;
-/// The same for the length of a file: a batch of all the memory that there is.
-const SEGMENT_FILE_BYTES_MAX: u64 = 1 << 46;
+/// How much of it is read before it is known to hold more edits.
+const READ_BYTES_FIRST: u64 = 1 << 20;
 
 /// What the manifest says of one segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,19 +95,17 @@ impl ManifestState {
 
     /// False if the change contradicts what came before.
     fn apply(&mut self, change: &Change) -> bool {
+        if !change.is_possible(NUMBER_END) {
+            return false;
+        }
         match *change {
             Change::Add { id, file_len } => {
-                self.segment_id_next = self.segment_id_next.max(id.saturating_add(1));
-                let is_possible = (1..NUMBER_MAX).contains(&id) && is_segment_end(file_len, SEGMENT_FILE_BYTES_MAX);
-                is_possible && self.segments.insert(id, SegmentEntry { file_len, sealed: None }).is_none()
+                self.segment_id_next = self.segment_id_next.max(id + 1);
+                file_len >= SEGMENT_HEAD_LEN as u64
+                    && self.segments.insert(id, SegmentEntry { file_len, sealed: None }).is_none()
             }
             Change::Seal { id, end, seqno_min, seqno_max } => match self.segments.get_mut(&id) {
-                Some(entry)
-                    if entry.sealed.is_none()
-                        && is_segment_end(end, entry.file_len)
-                        && seqno_min <= seqno_max
-                        && seqno_max < NUMBER_MAX =>
-                {
+                Some(entry) if entry.sealed.is_none() && is_segment_end(end, entry.file_len) => {
                     entry.sealed = Some(Sealed { end, seqno_min, seqno_max });
                     true
                 }
@@ -121,19 +117,24 @@ impl ManifestState {
                 self.seqno_next = self.seqno_next.max(seqno_next);
                 self.clock_ms = self.clock_ms.max(clock_ms);
                 self.tombstone_floor = self.tombstone_floor.max(tombstone_floor);
-                [segment_id_next, seqno_next, clock_ms, tombstone_floor].into_iter().all(|number| number < NUMBER_MAX)
+                true
             }
             Change::Close { id, end, seqno_next } => {
                 self.seqno_next = self.seqno_next.max(seqno_next);
                 self.closed = Some(Closed { id, end });
                 let is_active = |entry: &SegmentEntry| entry.sealed.is_none() && is_segment_end(end, entry.file_len);
-                seqno_next < NUMBER_MAX && (id == 0 || self.segments.get(&id).is_some_and(is_active))
+                id == 0 || self.segments.get(&id).is_some_and(is_active)
             }
             Change::Open => {
                 self.closed = None;
                 true
             }
         }
+    }
+
+    /// Whether every record of a sealed segment is older than the next write.
+    fn is_in_order(&self) -> bool {
+        self.segments.values().all(|entry| entry.sealed.is_none_or(|sealed| sealed.seqno_max < self.seqno_next))
     }
 
     /// The changes that lead from nothing to this state.
@@ -199,8 +200,8 @@ impl Manifest {
         if !(HEAD_LEN as u64..=FILE_BYTES_MAX).contains(&file_len) {
             return Err(Error::corrupt(MANIFEST_NAME, file_len, "the file cannot have this length; it ends"));
         }
-        let mut bytes = vec![0; file_len as usize];
-        file.read_at(&mut bytes, 0).map_err(failed)?;
+        let mut bytes = Vec::new();
+        read_more(file.as_ref(), &mut bytes, READ_BYTES_FIRST.min(file_len))?;
         let head = ManifestHead::decode(&bytes).map_err(|problem| match problem {
             HeadProblem::Version(version) => Error::new(
                 Status::Incompatible,
@@ -213,13 +214,19 @@ impl Manifest {
         let mut state = ManifestState::new();
         let (mut end, mut number) = (HEAD_LEN as u64, 1);
         loop {
-            match decode_edit(&bytes[end as usize..], head.seed(), end, number) {
+            let rest = bytes.get(end as usize..).unwrap_or_default();
+            match decode_edit(rest, head.seed(), end, number) {
                 Edit::Whole { changes, len } => {
-                    if !changes.iter().all(|change| state.apply(change)) {
+                    let is_possible = |change: &Change| change.is_possible(NUMBER_READ_END);
+                    if !changes.iter().all(|change| is_possible(change) && state.apply(change)) {
                         return Err(Error::corrupt(MANIFEST_NAME, end, "an edit contradicts those before it"));
                     }
                     end += align8(len as u64);
                     number += 1;
+                }
+                Edit::Nothing if may_go_on(&bytes, end) && (bytes.len() as u64) < file_len => {
+                    let read_len = (bytes.len() as u64 * 2).min(file_len);
+                    read_more(file.as_ref(), &mut bytes, read_len)?;
                 }
                 Edit::Nothing => break,
                 Edit::Unknown => {
@@ -233,6 +240,9 @@ impl Manifest {
         // The first edit was synced before the file got its name, so it is never torn (R9).
         if (end < durable.end && rules::holds(Rule::ManifestDurableWord)) || number == 1 {
             return Err(Error::corrupt(MANIFEST_NAME, end, "an edit that was durable fails its check"));
+        }
+        if !state.is_in_order() {
+            return Err(Error::corrupt(MANIFEST_NAME, end, "a segment is newer than the next write: an edit"));
         }
         Ok(Self { storage, head, state, file, file_len, end, number_next: number })
     }
@@ -336,6 +346,22 @@ impl Manifest {
         };
         names.iter().filter(is_leftover).cloned().collect()
     }
+}
+
+/// Reads `file` on, up to `len`. Most of a manifest is room, and how much of it somebody else has said.
+fn read_more(file: &dyn File, bytes: &mut Vec<u8>, len: u64) -> Result<()> {
+    let (start, len) = (bytes.len(), len as usize);
+    if bytes.try_reserve_exact(len - start).is_err() {
+        return Err(Error::new(Status::OutOfMemory, format!("there is no memory for {len} bytes of MANIFEST")));
+    }
+    bytes.resize(len, 0);
+    file.read_at(&mut bytes[start..], start as u64).map_err(|source| Error::from_io("read MANIFEST", &source))
+}
+
+/// Whether an edit at `at` could be whole if there were more than `bytes`.
+fn may_go_on(bytes: &[u8], at: u64) -> bool {
+    let rest = bytes.get(at as usize..).unwrap_or_default();
+    rest.len() < EDIT_HEAD_LEN || edit_len(rest) > rest.len() as u64
 }
 
 fn write_new(storage: &dyn Storage, head: &ManifestHead, state: &ManifestState) -> Result<(Box<dyn File>, u64, u64)> {

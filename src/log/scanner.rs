@@ -7,14 +7,18 @@
 //! The walk asks the system for the bytes before it looks at them, a stretch at a time: a device that cannot
 //! read them is an error then, and never taken for the end of the log.
 //!
+//! Behind damage, what looks like heads of records may be a value that somebody chose. So the work is bounded by the
+//! length of the segment, whatever is in it: see `Failed`.
+//!
 //! Not here: acting on what is found.
 
 use super::segment::Segment;
 use crate::error::Error;
-use crate::format::Seed;
 use crate::format::record::{self, Head, Kind, Record};
 use crate::format::segment::HEAD_LEN;
+use crate::format::{GRANULE_LEN, NUMBER_END, PrefixSums, Seed};
 use crate::rules::{self, Rule};
+use std::ops::Range;
 
 /// How much is asked for at a time.
 const STRETCH_BYTES: u64 = 1 << 20;
@@ -28,6 +32,17 @@ pub struct Scanned<'a> {
     pub record: Record<'a>,
 }
 
+/// What came of looking at places that turned out to hold no record.
+#[derive(Default)]
+struct Failed {
+    /// Bytes of what failed its check. Once they are as many as the walk has, checks of long records go by sums.
+    bytes: u64,
+    sums: Option<PrefixSums>,
+    /// Bytes of the records of batches that are not whole. Batches that Larder wrote do not overlap, so these are never
+    /// more than the walk has; of what has more, heads of batches are not believed any longer.
+    batch_bytes: u64,
+}
+
 /// The walk.
 pub struct Scanner<'a> {
     area: &'a [u8],
@@ -37,6 +52,9 @@ pub struct Scanner<'a> {
     /// End of the batch that `offset` is in, already checked; at most `offset` outside.
     batch_end: u64,
     stop: Option<&'static str>,
+    failed: Failed,
+    /// Which records can be here.
+    seqnos: Range<u64>,
     /// What the bytes are a part of; none in tests of bytes.
     segment: Option<&'a Segment>,
     /// Up to here the bytes are known to be readable.
@@ -47,14 +65,29 @@ pub struct Scanner<'a> {
 impl<'a> Scanner<'a> {
     /// Walks the records of `segment` up to `limit`.
     pub fn new(segment: &'a Segment, limit: u64) -> crate::error::Result<Self> {
-        Ok(Self { segment: Some(segment), ..Self::of_bytes(segment.record_area(limit)?, segment.seed()) })
+        // Of a segment that still grows, or whose end is being looked for, nobody knows yet.
+        let seqnos = if segment.is_sealed() { segment.seqno_min()..segment.seqno_max() + 1 } else { 1..NUMBER_END };
+        let area = segment.record_area(limit)?;
+        Ok(Self { segment: Some(segment), seqnos, ..Self::of_bytes(area, segment.seed()) })
     }
 
     /// Walks the records in `area`: the bytes of a segment's file from `HEAD_LEN` on.
     pub fn of_bytes(area: &'a [u8], seed: Seed) -> Self {
         let offset = HEAD_LEN as u64;
         let limit = offset + area.len() as u64;
-        Self { area, seed, offset, limit, batch_end: 0, stop: None, segment: None, fetched: offset, unreadable: None }
+        Self {
+            area,
+            seed,
+            offset,
+            limit,
+            batch_end: 0,
+            stop: None,
+            failed: Failed::default(),
+            seqnos: 1..NUMBER_END,
+            segment: None,
+            fetched: offset,
+            unreadable: None,
+        }
     }
 
     /// Makes sure that the bytes up to `end` can be looked at.
@@ -111,26 +144,69 @@ impl<'a> Scanner<'a> {
         }
         let record = Record::at_start_of(bytes).ok_or("the head of a record makes no sense")?;
         self.fetch(offset + record.head.record_len())?;
-        if !record::is_intact(record.bytes, self.seed, offset) && rules::holds(Rule::RecordsChecked) {
+        if !self.is_intact(&record, offset) && rules::holds(Rule::RecordsChecked) {
             return Err("a record fails its check");
+        }
+        if !self.seqnos.contains(&record.head.seqno) {
+            return Err("a record is not one of its segment");
         }
         Ok(record)
     }
 
+    #[inline]
+    fn is_intact(&mut self, record: &Record<'_>, offset: u64) -> bool {
+        let len = record.bytes.len() as u64;
+        if self.failed.bytes > self.area.len() as u64 && len > 2 * GRANULE_LEN as u64 {
+            return self.is_intact_by_sums(record, offset);
+        }
+        let is_intact = record::is_intact(record.bytes, self.seed, offset);
+        if !is_intact {
+            self.failed.bytes += len;
+        }
+        is_intact
+    }
+
+    /// The same answer for the price of two granules.
+    #[cold]
+    fn is_intact_by_sums(&mut self, record: &Record<'_>, offset: u64) -> bool {
+        let (area, covered) = (self.area, record::covered(offset, record.bytes.len() as u64));
+        let bytes = |range: Range<u64>| &area[range.start as usize - HEAD_LEN..range.end as usize - HEAD_LEN];
+        // Who walks on over damage has begun with the first record.
+        let sums = self.failed.sums.get_or_insert_with(|| PrefixSums::starting_at(HEAD_LEN as u64));
+        let granules = sums.granules_in(covered.clone());
+        if granules.end > sums.end() && !sums.extend(bytes(sums.end()..granules.end)) {
+            return record::is_intact(record.bytes, self.seed, offset);
+        }
+        let (before, behind) = (bytes(covered.start..granules.start), bytes(granules.end..covered.end));
+        sums.checksum(self.seed, offset, before, granules, behind) == record::checksum_said(record.bytes)
+    }
+
     /// Checks all records of the batch whose head is at `offset`; its end.
     fn check_batch(&mut self, offset: u64, batch: &Head) -> Result<u64, &'static str> {
-        let end = batch.expires_at_ms.checked_add(offset + record::HEAD_LEN as u64);
+        let first = offset + record::HEAD_LEN as u64;
+        let end = batch.expires_at_ms.checked_add(first);
         let end = end.filter(|end| *end <= self.limit).ok_or("a batch is not whole")?;
-        let mut at = offset + record::HEAD_LEN as u64;
+        if self.failed.batch_bytes > 2 * self.area.len() as u64 {
+            return Err("a batch is not whole");
+        }
+        let mut at = first;
+        let checked = self.check_members(&mut at, end, batch);
+        if checked.is_err() {
+            self.failed.batch_bytes += at - first;
+        }
+        checked
+    }
+
+    fn check_members(&mut self, at: &mut u64, end: u64, batch: &Head) -> Result<u64, &'static str> {
         for place in 0..u64::from(batch.value_len) {
-            let member = self.intact_at(at).map_err(|_| "a batch is not whole")?;
+            let member = self.intact_at(*at).map_err(|_| "a batch is not whole")?;
             let is_next = member.head.is_in_batch && Some(member.head.seqno) == batch.seqno.checked_add(place);
             if member.head.kind == Kind::Batch || !is_next {
                 return Err("a batch holds a record that is not its own");
             }
-            at += member.head.record_len();
+            *at += member.head.record_len();
         }
-        if at == end { Ok(end) } else { Err("a batch and its records differ in length") }
+        if *at == end { Ok(end) } else { Err("a batch and its records differ in length") }
     }
 
     /// The next record. `None` at the limit, or where no intact record is: see [`Scanner::stop`].
@@ -267,5 +343,86 @@ mod tests {
             rest.push(found.record.head.seqno);
         }
         assert_eq!(rest, [2, 3, 4]);
+    }
+
+    /// A record whose value is heads that claim all that follows, its first byte damaged, and one record behind it.
+    fn chosen_heads(len: usize) -> (Seed, Vec<u8>) {
+        let mut value = Vec::new();
+        while value.len() < len {
+            // As dense as heads can be: the first word of one is the third of the one before. The seqno is that word.
+            let value_len = (len - value.len()) as u32;
+            value.extend_from_slice(&[0xAA, 0xBB, 0xCC, 0xDD, Kind::Set as u8, 0, 0, 0]);
+            value.extend_from_slice(&u64::from(value_len).to_le_bytes());
+        }
+        let (seed, mut file) = (Seed::new(1, 1), vec![0; HEAD_LEN]);
+        put(&mut file, seed, head(Kind::Set, false, b"selected", &value, 1), b"selected", &value);
+        put(&mut file, seed, head(Kind::Set, false, b"behind", b"it", 2), b"behind", b"it");
+        file[HEAD_LEN + 33] ^= 1;
+        (seed, file)
+    }
+
+    /// The seqnos of all records that a walk over damage finds, and how many bytes it computed checksums of.
+    fn found_over_damage(file: &[u8], seed: Seed) -> (Vec<u64>, u64) {
+        let before = crate::format::APPENDED_BYTES.get();
+        let mut scanner = Scanner::of_bytes(&file[HEAD_LEN..], seed);
+        let mut found = Vec::new();
+        loop {
+            while let Some(record) = scanner.next_record() {
+                found.push(record.record.head.seqno);
+            }
+            if scanner.stop().unwrap().is_none() || scanner.skip_damage().is_none() {
+                return (found, crate::format::APPENDED_BYTES.get() - before);
+            }
+        }
+    }
+
+    #[test]
+    fn a_value_of_heads_costs_a_walk_over_damage_no_more_than_its_length_allows() {
+        let (seed, file) = chosen_heads(1 << 20);
+        let (found, bytes) = found_over_damage(&file, seed);
+        assert_eq!(found, [2]);
+        assert!(bytes < 40 * file.len() as u64, "{bytes} bytes of checksums for {}", file.len());
+    }
+
+    #[test]
+    fn a_long_record_behind_many_false_heads_is_found() {
+        let (seed, mut file) = chosen_heads(100_000);
+        let long = vec![7; 70_001];
+        for seqno in 3..6 {
+            put(&mut file, seed, head(Kind::Set, false, b"long", &long, seqno), b"long", &long);
+        }
+        let end = file.len();
+        let damaged = end - 3 * record::record_len(4, 70_001) as usize;
+        let (found, _) = found_over_damage(&file, seed);
+        assert_eq!(found, [2, 3, 4, 5]);
+        // And one that is damaged is not.
+        file[damaged + 50_000] ^= 4;
+        assert_eq!(found_over_damage(&file, seed).0, [2, 4, 5]);
+    }
+
+    #[test]
+    fn batches_within_batches_cost_a_walk_no_more_than_its_length_allows() {
+        let (seed, mut file) = (Seed::new(1, 1), vec![0; HEAD_LEN]);
+        let batch_of = |seqno| Head {
+            kind: Kind::Batch,
+            is_in_batch: false,
+            key_len: 0,
+            value_len: u32::MAX,
+            seqno,
+            expires_at_ms: 1 << 10,
+        };
+        put(&mut file, seed, batch_of(1), b"", b"");
+        // Each member's value ends with the head of a batch that goes on with the next member.
+        for seqno in 1..20_000 {
+            let offset = file.len();
+            let member = head(Kind::Set, true, b"", &[0; 32], seqno);
+            let mut value = [0; 32];
+            record::write(&mut value, seed, offset as u64 + 32, &batch_of(seqno + 1), b"", b"");
+            put(&mut file, seed, member, b"", &value);
+        }
+        file.resize(file.len() + 4096, 0);
+        let (found, bytes) = found_over_damage(&file, seed);
+        assert!(found.len() > 9_000, "{}", found.len());
+        assert!(bytes < 40 * file.len() as u64, "{bytes} bytes of checksums for {}", file.len());
     }
 }

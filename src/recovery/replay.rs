@@ -34,6 +34,8 @@ pub(super) struct Replay<'a> {
     pub(super) segments: &'a Segments,
     pub(super) accounts: &'a Accounts,
     pub(super) index: &'a Index,
+    /// The next write's. Nothing in the log is as new: later writes would be older.
+    pub(super) seqno_end: u64,
 }
 
 /// A record on its way into the index.
@@ -121,6 +123,10 @@ impl Replay<'_> {
                 && let Some(found) = scanner.next_record()
             {
                 let (head, key) = (found.record.head, found.record.key());
+                if head.seqno >= self.seqno_end {
+                    let what = "a record is newer than the next write";
+                    return Err(Error::corrupt(&segment.name(), found.offset, what));
+                }
                 let hash = self.hasher.hash(key);
                 self.index.prefetch_directory(&guard, hash);
                 segment.note_seqno(head.seqno);

@@ -16,7 +16,7 @@ use super::window::Window;
 use crate::error::{Error, Result, Status};
 use crate::format::manifest::{self, Change, Edit, ManifestHead};
 use crate::format::segment::{self, CLOCK_WORD, DURABLE_WORD, Durable, HEAD_LEN};
-use crate::format::{FORMAT_VERSION, Seed, align8, checkpoint, u32_at, u64_at};
+use crate::format::{FORMAT_VERSION, NUMBER_READ_END, Seed, align8, checkpoint, u32_at, u64_at};
 use crate::log::manifest::{MANIFEST_NAME, is_checkpoint_name};
 use crate::log::segment::{segment_id, segment_name};
 use crate::rules::{self, Rule};
@@ -26,6 +26,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// No manifest of a store of the largest size comes near.
 const MANIFEST_BYTES_MAX: u64 = 1 << 30;
+
+/// What a damaged manifest is worth: so many times its length is looked at.
+const LOOK_COST_MAX: u64 = 64;
 
 /// What becomes of a segment's records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -242,11 +245,17 @@ fn read_manifest(bytes: Option<&[u8]>, store_id: u64, losses: &mut Vec<Loss>) ->
         Err(_) => lose(0, bytes.len().min(manifest::HEAD_LEN) as u64, "the head fails its check"),
     }
     let seed = Seed::new(store_id, manifest::FILE_ID);
-    let (mut at, mut number, mut has_gap) = (manifest::HEAD_LEN, 1, false);
+    let (mut at, mut number, mut has_gap, mut looked_at) = (manifest::HEAD_LEN, 1, false, 0);
     let mut behind_last = at;
     while at + manifest::EDIT_HEAD_LEN <= bytes.len() {
         let here = u64_at(bytes, at + 8);
         let is_possible = here == number || (here > number && behind_last < at);
+        // Edits do not overlap. What looks like many that do is made up, and would be looked at again and again.
+        let len_said = manifest::edit_len(&bytes[at..]);
+        let is_possible = is_possible
+            && at as u64 + len_said <= bytes.len() as u64
+            && looked_at <= LOOK_COST_MAX * bytes.len() as u64;
+        looked_at += if is_possible { len_said } else { 0 };
         let edit = if is_possible { manifest::decode_edit(&bytes[at..], seed, at as u64, here) } else { Edit::Nothing };
         match edit {
             Edit::Whole { changes, len } => {
@@ -254,7 +263,12 @@ fn read_manifest(bytes: Option<&[u8]>, store_id: u64, losses: &mut Vec<Loss>) ->
                     lose(behind_last as u64, (at - behind_last) as u64, "an edit fails its check");
                     has_gap = true;
                 }
-                changes.iter().for_each(|change| told.apply(change));
+                if changes.iter().all(|change| change.is_possible(NUMBER_READ_END / 2)) {
+                    changes.iter().for_each(|change| told.apply(change));
+                } else {
+                    lose(at as u64, len as u64, "an edit says what cannot be");
+                    has_gap = true;
+                }
                 at += align8(len as u64) as usize;
                 behind_last = at;
                 number = here + 1;

@@ -4,6 +4,10 @@
 //! A checksum is bound to store, segment and offset, so what passes was written there. Bytes of a value cannot be taken
 //! for a record, and a record that lies inside of what a damaged head claims is found.
 //!
+//! What looks like heads of records may be a value that somebody chose, each claiming all that follows. So the work is
+//! bounded by the length of the segment: once as many bytes as it has have failed their checks, sums of its beginnings
+//! answer in place of its bytes, and so they do for what is longer than a stretch of the file.
+//!
 //! Not here: which segments there are and what was promised of them (`evidence`), what becomes of a record.
 //!
 //! Invariants:
@@ -12,15 +16,21 @@
 //!        the next one.
 //!   SW3. A batch whose wholeness is neither seen nor promised is not visited.
 
-use super::window::Window;
-use crate::error::Result;
-use crate::format::Seed;
+use super::window::{STRETCH_BYTES, Window};
+use crate::error::{Error, Result, Status};
 use crate::format::record::{self, Head, Kind, Record};
 use crate::format::segment::HEAD_LEN;
+use crate::format::{GRANULE_LEN, NUMBER_READ_END, PrefixSums, Seed};
 use crate::rules::{self, Rule};
 use std::ops::Range;
 
 const RECORD_HEAD_LEN: u64 = record::HEAD_LEN as u64;
+/// Nothing is as new in a store that will be opened again: what is must not decide where the new store goes on.
+const SEQNO_END: u64 = NUMBER_READ_END / 2;
+/// No segment's records go further: the durable word could not say so.
+const SEGMENT_LEN_MAX: u64 = 16 << 30;
+/// How much is read at a time for sums.
+const SUMMED_LEN: usize = 64 << 10;
 
 /// What is expected of one segment.
 pub(super) struct Bounds {
@@ -55,6 +65,9 @@ pub(super) struct Walk<'a> {
     chain: Option<&'a mut Chain>,
     /// What follows in this segment never happened.
     is_over: bool,
+    /// Bytes of what failed its check.
+    failed_bytes: u64,
+    sums: PrefixSums,
 }
 
 /// Told every step of a walk.
@@ -62,8 +75,9 @@ pub(super) type Visit<'v> = dyn FnMut(Step<'_>) -> Result<()> + 'v;
 
 impl<'a> Walk<'a> {
     pub(super) fn new(window: &'a mut Window, seed: Seed, bounds: Bounds, chain: Option<&'a mut Chain>) -> Self {
-        let bounds = Bounds { limit: bounds.limit.min(window.len()), ..bounds };
-        Self { window, seed, bounds, chain, is_over: false }
+        let bounds = Bounds { limit: bounds.limit.min(window.len()).min(SEGMENT_LEN_MAX), ..bounds };
+        let sums = PrefixSums::starting_at(HEAD_LEN as u64);
+        Self { window, seed, bounds, chain, is_over: false, failed_bytes: 0, sums }
     }
 
     /// Walks to the end; where that is.
@@ -124,15 +138,44 @@ impl<'a> Walk<'a> {
     /// The head of the record at `offset`, if one is there that is intact and ends by the limit.
     fn intact_at(&mut self, offset: u64) -> Result<Option<Head>> {
         let Some(head) = self.head_at(offset)? else { return Ok(None) };
-        let bytes = self.window.get(offset, head.record_len())?;
-        let is_checked = rules::holds(Rule::SalvageChecked);
-        Ok(bytes.is_some_and(|bytes| record::is_intact(bytes, self.seed, offset) || !is_checked).then_some(head))
+        let len = head.record_len();
+        let is_late = self.failed_bytes > self.bounds.limit && len > 2 * GRANULE_LEN as u64;
+        let is_intact = if is_late || len > STRETCH_BYTES {
+            self.is_intact_by_sums(offset, len)?
+        } else {
+            self.window.get(offset, len)?.is_some_and(|bytes| record::is_intact(bytes, self.seed, offset))
+        };
+        if !is_intact {
+            self.failed_bytes += if is_late { 0 } else { len };
+        }
+        Ok((is_intact || !rules::holds(Rule::SalvageChecked)).then_some(head))
+    }
+
+    /// Whether the record of `len` bytes at `offset`, which ends by the limit, is intact: for the price of two granules.
+    fn is_intact_by_sums(&mut self, offset: u64, len: u64) -> Result<bool> {
+        let covered = record::covered(offset, len);
+        let granules = self.sums.granules_in(covered.clone());
+        while self.sums.end() < granules.end {
+            let mut bytes = [0; SUMMED_LEN];
+            let wanted = (granules.end - self.sums.end()).min(SUMMED_LEN as u64) as usize;
+            self.window.peek(&mut bytes[..wanted], self.sums.end());
+            if !self.sums.extend(&bytes[..wanted]) {
+                return Err(Error::new(Status::OutOfMemory, "there is no memory for the sums of a segment"));
+            }
+        }
+        let mut behind = [0; GRANULE_LEN];
+        let behind = &mut behind[..(covered.end - granules.end) as usize];
+        self.window.peek(behind, granules.end);
+        let head_len = granules.start - offset;
+        let Some(start) = self.window.get(offset, head_len)? else { return Ok(false) };
+        let before = &start[(covered.start - offset) as usize..];
+        Ok(self.sums.checksum(self.seed, offset, before, granules, behind) == record::checksum_said(start))
     }
 
     /// The head at `offset`, intact or not, of a record that would end by the limit.
     fn head_at(&mut self, offset: u64) -> Result<Option<Head>> {
         let head = self.window.get(offset, RECORD_HEAD_LEN)?.and_then(Head::decode);
-        Ok(head.filter(|head| offset + head.record_len() <= self.bounds.limit))
+        Ok(head.filter(|head| offset + head.record_len() <= self.bounds.limit && head.seqno < SEQNO_END))
     }
 
     /// Visits one intact record, unless the history has ended before it.
@@ -241,5 +284,61 @@ impl<'a> Walk<'a> {
             visit(Step::Damage(range, what, key))?;
         }
         Ok((next < limit).then_some(next))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::{MapAccess, SimulatedStorage, Storage};
+
+    fn put(file: &mut Vec<u8>, seed: Seed, key: &[u8], value: &[u8], seqno: u64) {
+        let (key_len, value_len) = (key.len() as u16, value.len() as u32);
+        let head = Head { kind: Kind::Set, is_in_batch: false, key_len, value_len, seqno, expires_at_ms: 0 };
+        let offset = file.len();
+        file.resize(offset + head.record_len() as usize, 0);
+        record::write(&mut file[offset..], seed, offset as u64, &head, key, value);
+    }
+
+    /// The seqnos that a walk visits, where damage begins, and how many bytes were computed checksums of.
+    fn walk(file: &[u8], seed: Seed) -> (Vec<u64>, Vec<u64>, u64) {
+        let sim = SimulatedStorage::new(1);
+        sim.write_file("000001.seg", file);
+        let opened = sim.open("000001.seg", MapAccess::ReadOnly).unwrap();
+        let mut window = Window::new(opened, file.len() as u64);
+        let bounds = Bounds { limit: file.len() as u64, promised: Some(file.len() as u64) };
+        let (mut seqnos, mut damaged) = (Vec::new(), Vec::new());
+        let before = crate::format::APPENDED_BYTES.get();
+        let mut visit = |step: Step<'_>| {
+            match step {
+                Step::Record(_, found) => seqnos.push(found.head.seqno),
+                Step::Damage(range, ..) => damaged.push(range.start),
+            }
+            Ok(())
+        };
+        Walk::new(&mut window, seed, bounds, None).run(&mut visit).unwrap();
+        (seqnos, damaged, crate::format::APPENDED_BYTES.get() - before)
+    }
+
+    #[test]
+    fn a_value_of_heads_costs_a_salvage_no_more_than_its_length_allows() {
+        let mut value = Vec::new();
+        for n in (0..1_u64 << 20).step_by(16) {
+            value.extend_from_slice(&[0xAA, 0xBB, 0xCC, 0xDD, Kind::Set as u8, 0, 0, 0]);
+            value.extend_from_slice(&((1 << 20) - n).to_le_bytes());
+        }
+        let (seed, mut file) = (Seed::new(1, 1), vec![0; HEAD_LEN]);
+        put(&mut file, seed, b"selected", &value, 1);
+        put(&mut file, seed, b"behind", b"it", 2);
+        put(&mut file, seed, b"long", &vec![8; 3 << 20], 3);
+        let long_at = file.len() - record::record_len(4, 3 << 20) as usize;
+        put(&mut file, seed, b"last", b"", 4);
+        file[HEAD_LEN + 33] ^= 1;
+        let (seqnos, damaged, bytes) = walk(&file, seed);
+        assert_eq!((seqnos, damaged), (vec![2, 3, 4], vec![HEAD_LEN as u64]));
+        assert!(bytes < 40 * file.len() as u64, "{bytes} bytes of checksums for {}", file.len());
+        file[long_at + (2 << 20)] ^= 1;
+        let (seqnos, damaged, _) = walk(&file, seed);
+        assert_eq!((seqnos, damaged), (vec![2, 4], vec![HEAD_LEN as u64, long_at as u64]));
     }
 }

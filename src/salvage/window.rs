@@ -10,7 +10,7 @@ use crate::storage::File;
 use std::ops::Range;
 
 /// How much is read at a time.
-const STRETCH_BYTES: u64 = 1 << 20;
+pub(super) const STRETCH_BYTES: u64 = 1 << 20;
 /// How finely an unreadable stretch is looked through.
 const BLOCK_BYTES: u64 = 4096;
 
@@ -77,6 +77,11 @@ impl Window {
         Ok(end)
     }
 
+    /// Fills `buffer` with what stands at `offset`, all of it within the file. The stretch stays where it is.
+    pub(super) fn peek(&mut self, buffer: &mut [u8], offset: u64) {
+        fill(self.file.as_ref(), &mut self.unreadable, buffer, offset);
+    }
+
     fn move_to(&mut self, start: u64, end: u64) -> Result<()> {
         let end = end.max((start + STRETCH_BYTES).min(self.len));
         let wanted = (end - start) as usize;
@@ -86,22 +91,27 @@ impl Window {
             return Err(Error::new(Status::OutOfMemory, format!("there is no memory for {wanted} bytes of a record")));
         }
         self.bytes.resize(wanted, 0);
-        if self.file.read_at(&mut self.bytes, start).is_ok() {
-            return Ok(());
-        }
-        let mut at = start;
-        while at < end {
-            let block_end = ((at / BLOCK_BYTES + 1) * BLOCK_BYTES).min(end);
-            let block = &mut self.bytes[(at - start) as usize..(block_end - start) as usize];
-            if self.file.read_at(block, at).is_err() {
-                block.fill(0);
-                if !self.unreadable.iter().any(|bad| bad.contains(&at)) {
-                    self.unreadable.push(at..block_end);
-                }
-            }
-            at = block_end;
-        }
+        fill(self.file.as_ref(), &mut self.unreadable, &mut self.bytes, start);
         Ok(())
+    }
+}
+
+/// Reads `buffer` at `start`. Blocks that cannot be read are zeros in it, and noted.
+fn fill(file: &dyn File, unreadable: &mut Vec<Range<u64>>, buffer: &mut [u8], start: u64) {
+    if file.read_at(buffer, start).is_ok() {
+        return;
+    }
+    let (mut at, end) = (start, start + buffer.len() as u64);
+    while at < end {
+        let block_end = ((at / BLOCK_BYTES + 1) * BLOCK_BYTES).min(end);
+        let block = &mut buffer[(at - start) as usize..(block_end - start) as usize];
+        if file.read_at(block, at).is_err() {
+            block.fill(0);
+            if !unreadable.iter().any(|bad| bad.contains(&at)) {
+                unreadable.push(at..block_end);
+            }
+        }
+        at = block_end;
     }
 }
 
@@ -170,5 +180,8 @@ mod tests {
         assert_eq!(across[4_192..], bytes[8_192..9_000]);
         assert!(window.is_unreadable(&(8_191..8_192)) && !window.is_unreadable(&(8_192..9_000)));
         assert_eq!(window.skip_zeros(4_096, 12_300).unwrap(), 8_192);
+        let mut around = [9; 200];
+        window.peek(&mut around, 8_100);
+        assert!(around[..92].iter().all(|byte| *byte == 0) && around[92..] == bytes[8_192..8_300]);
     }
 }

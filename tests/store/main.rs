@@ -12,6 +12,7 @@ mod damage;
 mod failures;
 mod files;
 mod format_doc;
+mod hostile;
 mod manifest;
 mod model;
 mod regressions;
