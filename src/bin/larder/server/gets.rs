@@ -142,7 +142,7 @@ impl Server {
             let ranges = [(0, 3), (3, text.len() as u32)];
             self.note_slow(client, "get", took_us, Args::new(&text, &ranges));
         }
-        self.latency.observe("command", took_us);
+        self.latency.observe("command", took);
         self.stats.ran("get", answered as u64, took, failed);
         gets.ends[answered - 1]
     }
