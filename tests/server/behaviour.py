@@ -16,6 +16,10 @@ import unittest
 
 from resp import PROGRAM, Client, Closed, encode, larder, need, redis
 
+# Measured: 651 bytes (835 of a debug build) for what is known of a client, and the room of a reply of a few bytes; a list that
+# has just doubled may take as much again. Any buffer that is kept for a client who says nothing is a page, 4096, at least.
+IDLE_CLIENT_BYTES_MAX = 2048
+
 
 def memory_bytes(process):
     with open(f"/proc/{process.pid}/statm") as statm:
@@ -418,7 +422,13 @@ class Alone(unittest.TestCase):
         count = 3000
         probe = server.client()
         self.assertTrue(until(lambda: server_clients(probe) == 1))
+        before = memory_bytes(server.process)
         clients = [probe] + [server.client() for _ in range(count - 1)]
+        for client in clients:
+            self.assertEqual(client.command("PING"), b"+PONG\r\n")
+        each = (memory_bytes(server.process) - before) / count
+        print(f"an idle client takes {each:.0f} bytes of memory")
+        self.assertLess(each, IDLE_CLIENT_BYTES_MAX)
         for i, client in enumerate(clients):
             client.send(encode(["SET", f"k{i}", str(i)]) + encode(["GET", f"k{i}"]))
         for i, client in enumerate(clients):
