@@ -24,7 +24,7 @@ const UNIX_SCHEME: &str = "unix:";
 /// A server, or a cluster by some of its nodes.
 #[derive(Clone, Debug)]
 pub enum Address {
-    Server(ConnectionInfo),
+    Server(Box<ConnectionInfo>),
     Cluster(Vec<ConnectionInfo>),
 }
 
@@ -42,7 +42,7 @@ impl Address {
         };
         if let Some(path) = text.strip_prefix(UNIX_SCHEME).filter(|path| !path.is_empty() && !path.starts_with("//")) {
             let info = ConnectionAddr::Unix(PathBuf::from(path)).into_connection_info().map_err(|_| unusable(text))?;
-            return Ok(Address::Server(finish(info)?));
+            return Ok(Address::Server(Box::new(finish(info)?)));
         }
         let cluster = CLUSTER_SCHEMES.iter().find_map(|(scheme, of_node)| Some((text.strip_prefix(scheme)?, of_node)));
         if let Some((nodes, of_node)) = cluster {
@@ -52,7 +52,7 @@ impl Address {
                 nodes.split(',').map(|node| parse_url(&format!("{of_node}{user}{node}"), text).and_then(&finish));
             return Ok(Address::Cluster(infos.collect::<Result<_, _>>()?));
         }
-        Ok(Address::Server(finish(parse_url(text, text)?)?))
+        Ok(Address::Server(Box::new(finish(parse_url(text, text)?)?)))
     }
 }
 

@@ -101,7 +101,7 @@ impl Sent {
 impl Sender {
     pub fn open(address: &Address, time_max: Duration, replaces: bool) -> Result<Self, Failure> {
         let (infos, is_cluster) = match address {
-            Address::Server(info) => (std::slice::from_ref(info), false),
+            Address::Server(info) => (std::slice::from_ref(&**info), false),
             Address::Cluster(infos) => (infos.as_slice(), true),
         };
         let mut failures = Vec::new();

@@ -145,6 +145,8 @@ impl Helper for Completing<'_> {}
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::ffi::OsString;
+    use std::os::unix::ffi::OsStringExt;
 
     #[test]
     fn keys_are_offered_as_a_line_of_the_shell_reads_them() {
@@ -169,7 +171,7 @@ mod tests {
             for is_quoted in [false, true] {
                 let offered = typed(std::slice::from_ref(key), is_quoted);
                 let read = words::words(offered[0].as_bytes()).unwrap();
-                assert_eq!(read, [std::os::unix::ffi::OsStringExt::from_vec(key.clone())], "{offered:?}");
+                assert_eq!(read, [OsString::from_vec(key.clone())], "{offered:?}");
             }
         }
         assert_eq!(typed(&keys[..1], false), ["jam"]);
