@@ -4,7 +4,7 @@
 
 fuzz_here := $(dir $(lastword $(MAKEFILE_LIST)))
 fuzz_root := $(abspath $(fuzz_here)..)
-fuzz_targets = $(or $(TARGET),formats records manifest recovery packed calls)
+fuzz_targets = $(or $(TARGET),formats records manifest recovery packed calls requests)
 fuzz_built := $(abspath $(CARGO_TARGET_DIR))/fuzz/release/fuzz
 fuzz_cargo = cd $(fuzz_root)/fuzz && CARGO_TARGET_DIR=$(abspath $(CARGO_TARGET_DIR))
 

@@ -19,13 +19,14 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 6] = [
+pub const TARGETS: [Target; 7] = [
     Target { name: "formats", run: targets::formats::run },
     Target { name: "records", run: targets::records::run },
     Target { name: "manifest", run: targets::manifest::run },
     Target { name: "recovery", run: targets::recovery::run },
     Target { name: "packed", run: targets::packed::run },
     Target { name: "calls", run: targets::calls::run },
+    Target { name: "requests", run: targets::requests::run },
 ];
 
 /// The target of that name.

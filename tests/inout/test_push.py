@@ -328,7 +328,7 @@ class Failures(PushTest):
         self.assertEqual(sorted(args[1] for args in seen if args[0] == b"RESTORE"), [b"a", b"b"])
 
     def test_addresses_that_are_none_are_wrong_usage_and_show_no_password(self):
-        for target in ("", "nonsense", "http://:secret@x", "rediss://:secret@x", "redis+cluster://:secret@"):
+        for target in ("", "nonsense", "http://:secret@x", "rediss://:secret@x/#insecure", "redis+cluster://:secret@"):
             ended = self.push("--dir", self.store, target, code=USAGE)
             self.assertNotIn("secret", ended.sentence)
         self.push("redis://127.0.0.1:1", code=USAGE)

@@ -148,6 +148,27 @@ class OnATerminal(ProgramTest):
         terminal.ask(b"exit\r")
         self.assertEqual(terminal.end(), DONE)
 
+    def test_the_tabulator_completes_commands_options_and_keys(self):
+        for key in ("jam", "jar of quinces", "jar of plums", "bread", "\x1bbell"):
+            self.larder("set", key, f"the {key.strip(chr(27))}")
+        terminal = self.terminal(LARDER_HISTORY="")
+        # A command, a key, and enter.
+        terminal.ask(b"ge\tbr\t\r", b"\nthe bread\r\n")
+        # As far as the keys go together, then what is typed more; in quotes, for there are blanks.
+        terminal.ask(b"get ja\tr\tp\t\r", b"\nthe jar of plums\r\n")
+        # A key that needs escapes, and an option.
+        terminal.ask(b"get \"\\x1b\t--ra\t\r", b"\nthe bell")
+        # The second time all are listed; nothing of a key reaches the terminal that should not.
+        terminal.ask(b"del ja\t\t", b"del ")
+        listed = terminal.wait_for(b"plums")
+        self.assertIn(b"jam", listed)
+        # The line is taken back. Values are nobody's to guess.
+        os.write(terminal.ours, b"\x15set jam br\t1\r")
+        terminal.wait_for(b"stored")
+        terminal.ask(b"get jam\r", b"\nbr1\r\n")
+        terminal.ask(b"exit\r")
+        self.assertEqual(terminal.end(), DONE)
+
     def test_a_history_of_one_s_own_or_none(self):
         self.larder("set", "a", "b")
         for history in ("", self.path("mine")):

@@ -16,6 +16,10 @@ import unittest
 
 from resp import PROGRAM, Client, Closed, encode, larder, need, redis
 
+# Measured: 651 bytes (835 of a debug build) for what is known of a client, and the room of a reply of a few bytes; a list that
+# has just doubled may take as much again. Any buffer that is kept for a client who says nothing is a page, 4096, at least.
+IDLE_CLIENT_BYTES_MAX = 2048
+
 
 def memory_bytes(process):
     with open(f"/proc/{process.pid}/statm") as statm:
@@ -42,6 +46,12 @@ def exchange(server, data, timeout=2.0):
     answer = client.rest()
     client.close()
     return answer
+
+
+def noted(client):
+    """The arguments of what SLOWLOG has noted, the oldest first."""
+    entries = re.findall(rb"\*6\r\n(?::\d+\r\n){3}\*\d+\r\n((?:\$\d+\r\n[^\r]*\r\n)*?)\$\d+\r\n[^\r]*:0\r\n", client.command("SLOWLOG", "GET", "-1"))
+    return [[arg.decode() for arg in re.findall(rb"\$\d+\r\n([^\r]*)\r\n", entry)] for entry in reversed(entries)]
 
 
 class Both(unittest.TestCase):
@@ -195,6 +205,25 @@ class Both(unittest.TestCase):
             one.close()
             other.close()
         self.assertEqual(*transcripts)
+
+    def test_the_slow_log_shows_what_a_transaction_did_and_not_its_exec(self):
+        """Of one that is carried out as one batch, too."""
+        batches = [[["SET", "a", "1"], ["DEL", "a"], ["DEL", "none"], ["SET", "b", "2", "PX", "100000"]],  # a batch
+                   [["SET", "a", "1"], ["GET", "a"], ["INCR", "a"]], [["SET", "a", "1"]], []]
+        transcripts = []
+        for server in (self.redis, self.larder):
+            client, said = server.client(), []
+            client.command("CONFIG", "SET", "slowlog-log-slower-than", "0")
+            for batch in batches:
+                client.command("SLOWLOG", "RESET")
+                for args in [["MULTI"], *batch, ["EXEC"]]:
+                    client.command(*args)
+                said.append(noted(client))
+            client.command("CONFIG", "SET", "slowlog-log-slower-than", "10000")
+            client.close()
+            transcripts.append(said)
+        self.assertEqual(*transcripts)
+        self.assertEqual(transcripts[1][0], [["SLOWLOG", "RESET"], ["MULTI"], *batches[0]])
 
     def test_replies_can_be_turned_off(self):
         data = b"".join(map(encode, [["CLIENT", "REPLY", "SKIP"], ["SET", "a", "1"], ["GET", "a"], ["CLIENT", "REPLY", "OFF"], ["SET", "a", "2"],
@@ -393,7 +422,13 @@ class Alone(unittest.TestCase):
         count = 3000
         probe = server.client()
         self.assertTrue(until(lambda: server_clients(probe) == 1))
+        before = memory_bytes(server.process)
         clients = [probe] + [server.client() for _ in range(count - 1)]
+        for client in clients:
+            self.assertEqual(client.command("PING"), b"+PONG\r\n")
+        each = (memory_bytes(server.process) - before) / count
+        print(f"an idle client takes {each:.0f} bytes of memory")
+        self.assertLess(each, IDLE_CLIENT_BYTES_MAX)
         for i, client in enumerate(clients):
             client.send(encode(["SET", f"k{i}", str(i)]) + encode(["GET", f"k{i}"]))
         for i, client in enumerate(clients):
@@ -477,6 +512,22 @@ class Alone(unittest.TestCase):
         self.assertIn(b" name=me ", client.command("CLIENT", "INFO"))
         self.assertEqual(client.command("CLIENT", "KILL", "TYPE", "normal"), b":1\r\n")
         monitor.rest()
+
+    def test_of_a_transaction_the_slow_log_shows_what_took_the_time(self):
+        server = self.serve()
+        client = server.client(60)
+        client.command("CONFIG", "SET", "slowlog-log-slower-than", "2000", "latency-monitor-threshold", "1")
+        small = [["SET", f"k{i}", "v"] for i in range(100)]
+        client.send(b"".join(map(encode, [["MULTI"], *small, ["SET", "big", b"x" * (64 << 20)], *small, ["EXEC"]])))
+        for _ in range(203):
+            client.reply()
+        sets = [args for args in noted(client) if args[0] == "SET"]
+        self.assertEqual([args[:2] for args in sets], [["SET", "big"]])
+        took_us = re.search(rb":(\d+)\r\n\*3\r\n\$3\r\nSET\r\n\$3\r\nbig\r\n", client.command("SLOWLOG", "GET", "-1")).group(1)
+        worst_ms = re.search(rb"\$7\r\ncommand\r\n:\d+\r\n:\d+\r\n:(\d+)\r\n", client.command("LATENCY", "LATEST")).group(1)
+        self.assertGreaterEqual(int(worst_ms), int(took_us) // 1000)
+        calls = dict(re.findall(r"cmdstat_(\w+):calls=(\d+)", client.command("INFO", "commandstats").decode()))
+        self.assertEqual(calls["set"], "201")
 
     def test_a_script_that_does_not_end_is_ended(self):
         server = self.serve("--script-time-max", "200")

@@ -6,6 +6,7 @@ pub mod manifest;
 pub mod packed;
 pub mod records;
 pub mod recovery;
+pub mod requests;
 
 use larder::storage::SimulatedStorage;
 use larder::store::Tuning;

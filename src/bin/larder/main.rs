@@ -24,6 +24,7 @@ mod interchange;
 mod man;
 mod origin;
 mod output;
+mod pem;
 mod place;
 mod progress;
 mod push;

@@ -7,8 +7,8 @@ use crate::failure::Failure;
 use crate::interchange::Walk;
 use crate::place::{self, Access, Place};
 use crate::rdb::payload::{self, Refusal};
-use crate::remote::Address;
 use crate::remote::source::Source;
+use crate::remote::{Address, Security};
 use clap::Args;
 use larder::Store;
 use larder::store::VALUE_BYTES_MAX;
@@ -38,6 +38,18 @@ pub struct Origin {
     /// A file whose first line is that server's password. Other processes can see one in an address.
     #[arg(long, value_name = "FILE", requires = "from")]
     from_password_file: Option<PathBuf>,
+    /// Speak TLS to that server, as with rediss:// for redis://.
+    #[arg(long, requires = "from")]
+    from_tls: bool,
+    /// Who signs that server's certificate (PEM), instead of those whom the system believes.
+    #[arg(long, value_name = "FILE", requires = "from")]
+    from_tls_ca: Option<PathBuf>,
+    /// A certificate for a server that asks for one (PEM).
+    #[arg(long, value_name = "FILE", requires = "from", requires = "from_tls_key")]
+    from_tls_cert: Option<PathBuf>,
+    /// The key of --from-tls-cert (PEM).
+    #[arg(long, value_name = "FILE", requires = "from", requires = "from_tls_cert")]
+    from_tls_key: Option<PathBuf>,
     /// Give up when a server has said nothing for so long.
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     timeout: u64,
@@ -46,7 +58,7 @@ pub struct Origin {
 impl Origin {
     pub fn open(&self) -> Result<Opened, Failure> {
         match (&self.from, &self.dir) {
-            (Some(from), _) => match Address::parse(from, self.from_password_file.as_deref())? {
+            (Some(from), _) => match Address::parse(from, self.from_password_file.as_deref(), self.security())? {
                 Address::Server(info) => Ok(Opened::Server(Box::new(Source::open(&info, self.time_max())?))),
                 Address::Cluster(_) => {
                     Err(Failure::usage("--from takes one server: name a cluster's nodes one after the other"))
@@ -58,6 +70,11 @@ impl Origin {
             }
             (None, None) => Err(Failure::usage("no store: give --dir DIR or --from SERVER")),
         }
+    }
+
+    fn security(&self) -> Security<'_> {
+        let own = self.from_tls_cert.as_ref().zip(self.from_tls_key.as_ref());
+        Security { is_asked_for: self.from_tls, ca: self.from_tls_ca.as_ref(), own }
     }
 
     /// How long a server may say nothing.

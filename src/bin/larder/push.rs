@@ -7,9 +7,9 @@ use crate::origin::{Opened, Origin};
 use crate::output::Output;
 use crate::place::Format;
 use crate::progress::Progress;
-use crate::remote::Address;
 use crate::remote::sender::{Sender, Tally};
 use crate::remote::source::Dumped;
+use crate::remote::{Address, Security};
 use clap::Args;
 use indicatif::{BinaryBytes, HumanCount};
 use serde::Serialize;
@@ -21,6 +21,7 @@ Examples:
   larder push --dir pantry redis://localhost:6379                 keys that are there already are refused, and stay
   larder push --dir pantry --replace unix:/run/redis.sock
   larder push --dir pantry --password-file pass redis+cluster://10.0.0.1:7000,10.0.0.2:7000
+  larder push --dir pantry --tls-ca ca.pem rediss://cache.example:6380
   larder push --from unix:/run/larder.sock redis://localhost      of a store that is being served";
 
 /// Send every key with its value and expiry to a Redis server or a Redis Cluster.
@@ -31,7 +32,7 @@ Examples:
 #[derive(Args, Debug)]
 #[command(after_long_help = EXAMPLES)]
 pub struct Push {
-    /// redis://[user:password@]host:port[/database], redis+cluster://[user:password@]host:port,… or unix:/path.
+    /// redis://[user:password@]host:port[/database], redis+cluster://[user:password@]host:port,… or unix:/path; with rediss for TLS.
     #[arg(value_name = "TARGET")]
     target: String,
     /// Take the place of keys that the target has already.
@@ -40,6 +41,18 @@ pub struct Push {
     /// A file whose first line is the target's password. Other processes can see one in an address.
     #[arg(long, value_name = "FILE")]
     password_file: Option<PathBuf>,
+    /// Speak TLS to the target, as with rediss:// for redis:// and rediss+cluster:// for redis+cluster://.
+    #[arg(long)]
+    tls: bool,
+    /// Who signs the target's certificate (PEM), instead of those whom the system believes.
+    #[arg(long, value_name = "FILE")]
+    tls_ca: Option<PathBuf>,
+    /// A certificate for a target that asks for one (PEM).
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// The key of --tls-cert (PEM).
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
     #[command(flatten)]
     format: Format,
     #[command(flatten)]
@@ -56,8 +69,13 @@ struct Report<'a> {
 }
 
 impl Push {
+    fn security(&self) -> Security<'_> {
+        let own = self.tls_cert.as_ref().zip(self.tls_key.as_ref());
+        Security { is_asked_for: self.tls, ca: self.tls_ca.as_ref(), own }
+    }
+
     pub fn run(self) -> Outcome {
-        let target = Address::parse(&self.target, self.password_file.as_deref())?;
+        let target = Address::parse(&self.target, self.password_file.as_deref(), self.security())?;
         let mut opened = self.origin.open()?;
         let sender = Sender::open(&target, self.origin.time_max(), self.replace)?;
         let outcome = self.send(&mut opened, sender);

@@ -1,9 +1,11 @@
 //! `larder shell`: commands on one open store, line by line.
 //!
-//! The same operations as from the command line. On a terminal with line editing and a history; from a pipe
+//! The same operations as from the command line. On a terminal with line editing, a history and completion (`completing`); from a pipe
 //! line by line, without a prompt.
 //!
 //! Not here: what commands do, how a line is taken apart (`words`).
+
+mod completing;
 
 use crate::failure::{Exit, Failure, Outcome};
 use crate::output::Output;
@@ -11,10 +13,11 @@ use crate::place::{self, Access, Format, Operation, Place};
 use crate::{compact, del, get, scan, set, stats, ttl, verify, words};
 use clap::builder::OsStringValueParser;
 use clap::{Args, Command, CommandFactory, FromArgMatches, Parser};
+use completing::Completing;
 use larder::Store;
 use rustyline::error::ReadlineError;
 use rustyline::history::FileHistory;
-use rustyline::{Config, Editor};
+use rustyline::{CompletionType, Config, Editor};
 use std::ffi::OsString;
 use std::io::{self, BufRead, IsTerminal};
 use std::path::{Path, PathBuf};
@@ -31,7 +34,8 @@ double quotes \\n, \\t, \\\", \\\\ and \\xNN are any byte. # begins a remark.";
 /// Work on one open store, line by line.
 ///
 /// The store stays open until the shell ends, so other processes are told that it is busy. On a terminal, lines can be
-/// edited and found again: the history is a file that only its owner can read. From a pipe, the shell goes on after a
+/// edited and found again: the history is a file that only its owner can read. The tabulator key completes commands, options and
+/// keys. From a pipe, the shell goes on after a
 /// line that fails, and ends with the exit code of the first that did.
 #[derive(Args, Debug)]
 #[command(after_long_help = EXAMPLES)]
@@ -94,9 +98,10 @@ impl Shell {
     /// On a terminal.
     fn converse(&self, store: &Store, output: &mut Output) -> Outcome {
         let failure = |error: ReadlineError| Failure::new(Exit::Io, format!("the terminal: {error}"));
-        let config = Config::builder().auto_add_history(true).build();
-        let mut editor: Editor<(), FileHistory> = Editor::with_config(config).map_err(failure)?;
+        let config = Config::builder().auto_add_history(true).completion_type(CompletionType::List).build();
+        let mut editor: Editor<Completing<'_>, FileHistory> = Editor::with_config(config).map_err(failure)?;
         let mut command = Line::command();
+        editor.set_helper(Some(Completing::new(store, command.clone())));
         let history = self.history_path();
         if let Some(path) = &history {
             // The first time there is none.

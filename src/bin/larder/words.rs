@@ -27,6 +27,34 @@ pub fn words(line: &[u8]) -> Result<Vec<OsString>, String> {
     Ok(words)
 }
 
+/// A line that is still being typed.
+#[derive(Debug, PartialEq)]
+pub struct Unfinished {
+    /// The words before the last.
+    pub before: Vec<OsString>,
+    /// The last one, which may be nothing yet.
+    pub word: Vec<u8>,
+    /// Where it begins.
+    pub begin: usize,
+    /// It begins with a quote.
+    pub is_quoted: bool,
+}
+
+/// The last word of a line as far as it is typed, also if its quotes are still open; `None` in a remark or an escape.
+pub fn unfinished(line: &[u8]) -> Option<Unfinished> {
+    let is_edge = |at: &usize| *at == 0 || matches!(line[at - 1], b' ' | b'\t');
+    let begin = (0..=line.len()).rev().filter(is_edge).find(|at| words(&line[..*at]).is_ok())?;
+    let before = words(&line[..begin]).ok()?;
+    let is_remark = words(&[&line[..begin], b"x"].concat()).ok()?.len() == before.len();
+    let tail = &line[begin..];
+    if is_remark || tail.starts_with(b"#") {
+        return None;
+    }
+    let closed = [&b""[..], b"\"", b"'"].iter().find_map(|closing| words(&[tail, closing].concat()).ok())?;
+    let word = closed.into_iter().next().unwrap_or_default().into_vec();
+    Some(Unfinished { before, word, begin, is_quoted: tail.starts_with(b"\"") || tail.starts_with(b"'") })
+}
+
 /// Behind an opening double quote: adds what stands there, and returns the place behind the closing one.
 fn quoted(line: &[u8], mut at: usize, word: &mut Vec<u8>) -> Result<usize, String> {
     loop {
@@ -77,6 +105,24 @@ mod tests {
         for line in [&b"'open"[..], b"\"open", b"\"open\\", b"\"\\xg0\"", b"\"\\x+1\"", b"\"\\x1\"", b"\"\\q\""] {
             assert!(of(line).is_err(), "{line:?}");
         }
+    }
+
+    #[test]
+    fn the_last_word_is_known_before_it_is_ended() {
+        let last = |line: &[u8]| unfinished(line).map(|found| (found.before.len(), found.word, found.begin));
+        let is = |before, word: &[u8], begin| Some((before, word.to_vec(), begin));
+        assert_eq!(last(b""), is(0, b"", 0));
+        assert_eq!(last(b"ge"), is(0, b"ge", 0));
+        assert_eq!(last(b"get "), is(1, b"", 4));
+        assert_eq!(last(b"get  ja"), is(1, b"ja", 5));
+        assert_eq!(last(b"get \"a b"), is(1, b"a b", 4));
+        assert_eq!(last(b"get 'a \"b c"), is(1, b"a \"b c", 4));
+        assert_eq!(last(b"del \"a b\" \"\\x41\\n"), is(2, b"A\n", 10));
+        assert_eq!(last(b"get a\"b c"), is(1, b"ab c", 4));
+        for none in [&b"get # "[..], b"get #a", b"# a", b"get \"\\x4", b"get \"\\"] {
+            assert_eq!(last(none), None, "{}", none.escape_ascii());
+        }
+        assert!(unfinished(b"get \"a").is_some_and(|found| found.is_quoted));
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! One connection: packed commands out, replies in, each with a time limit.
 
+use super::security::host_and_port;
 use crate::failure::{Exit, Failure};
-use redis::{Client, Cmd, Connection, ConnectionAddr, ConnectionInfo, RedisError, Value};
+use redis::{Client, Cmd, Connection, ConnectionInfo, RedisError, Value};
 use std::time::Duration;
 
 const HURRIED: Duration = Duration::from_millis(100);
@@ -18,10 +19,7 @@ pub struct Link {
 impl Link {
     pub fn open(info: &ConnectionInfo, time_max: Duration) -> Result<Self, Failure> {
         let name = info.addr().to_string();
-        let host = match info.addr() {
-            ConnectionAddr::Tcp(host, _) => host.clone(),
-            _ => String::new(),
-        };
+        let host = host_and_port(info.addr()).0.to_owned();
         let opened = Client::open(info.clone()).and_then(|client| client.get_connection_with_timeout(time_max));
         let connection = opened.map_err(|error| failure(&name, &error, time_max, "cannot connect"))?;
         let link = Self { connection, name, host, time_max };

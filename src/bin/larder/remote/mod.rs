@@ -7,54 +7,56 @@
 
 mod cluster;
 mod link;
+mod security;
 pub mod sender;
 pub mod source;
+
+pub use security::Security;
 
 use crate::failure::Failure;
 use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
 use std::path::{Path, PathBuf};
 
-const CLUSTER_SCHEME: &str = "redis+cluster://";
+/// Each with the scheme of its nodes.
+const CLUSTER_SCHEMES: [(&str, &str); 2] = [("redis+cluster://", "redis://"), ("rediss+cluster://", "rediss://")];
 const UNIX_SCHEME: &str = "unix:";
-const TLS_SCHEMES: [&str; 2] = ["rediss:", "valkeys:"];
 
 /// A server, or a cluster by some of its nodes.
 #[derive(Clone, Debug)]
 pub enum Address {
-    Server(ConnectionInfo),
+    Server(Box<ConnectionInfo>),
     Cluster(Vec<ConnectionInfo>),
 }
 
 impl Address {
-    /// `redis://[user:password@]host:port[/database]`, `unix:/path`, or `redis+cluster://[user:password@]host:port,…`.
-    pub fn parse(text: &str, password_file: Option<&Path>) -> Result<Self, Failure> {
+    /// `redis://[user:password@]host:port[/database]`, `unix:/path`, or `redis+cluster://[user:password@]host:port,…`; over
+    /// TLS with `rediss` for `redis`.
+    pub fn parse(text: &str, password_file: Option<&Path>, security: Security<'_>) -> Result<Self, Failure> {
         let password = password_file.map(read_password).transpose()?;
-        let with_password = |info: ConnectionInfo| match &password {
+        let finish = |info: ConnectionInfo| match &password {
             Some(password) => {
                 let settings = info.redis_settings().clone().set_password(password);
-                info.set_redis_settings(settings)
+                security.apply(info.set_redis_settings(settings))
             }
-            None => info,
+            None => security.apply(info),
         };
         if let Some(path) = text.strip_prefix(UNIX_SCHEME).filter(|path| !path.is_empty() && !path.starts_with("//")) {
             let info = ConnectionAddr::Unix(PathBuf::from(path)).into_connection_info().map_err(|_| unusable(text))?;
-            return Ok(Address::Server(with_password(info)));
+            return Ok(Address::Server(Box::new(finish(info)?)));
         }
-        if let Some(nodes) = text.strip_prefix(CLUSTER_SCHEME) {
+        let cluster = CLUSTER_SCHEMES.iter().find_map(|(scheme, of_node)| Some((text.strip_prefix(scheme)?, of_node)));
+        if let Some((nodes, of_node)) = cluster {
             let (user, nodes) =
                 nodes.rsplit_once('@').map_or((String::new(), nodes), |(user, nodes)| (format!("{user}@"), nodes));
             let infos =
-                nodes.split(',').map(|node| parse_url(&format!("redis://{user}{node}"), text).map(&with_password));
+                nodes.split(',').map(|node| parse_url(&format!("{of_node}{user}{node}"), text).and_then(&finish));
             return Ok(Address::Cluster(infos.collect::<Result<_, _>>()?));
         }
-        Ok(Address::Server(with_password(parse_url(text, text)?)))
+        Ok(Address::Server(Box::new(finish(parse_url(text, text)?)?)))
     }
 }
 
 fn parse_url(url: &str, whole: &str) -> Result<ConnectionInfo, Failure> {
-    if TLS_SCHEMES.iter().any(|scheme| url.starts_with(scheme)) {
-        return Err(Failure::usage("TLS is not there: use a tunnel, or a Unix socket"));
-    }
     url.into_connection_info().map_err(|_| unusable(whole))
 }
 
@@ -63,7 +65,7 @@ fn unusable(text: &str) -> Failure {
     let scheme = text.split_once(':').map_or("", |(scheme, _)| scheme);
     let scheme: String = scheme.chars().take(20).filter(char::is_ascii_graphic).collect();
     Failure::usage(format!(
-        "an address ({scheme}:…) that is none of redis://host:port, redis+cluster://host:port,host:port and unix:/path"
+        "an address ({scheme}:…) that is none of redis://host:port, redis+cluster://host:port,host:port (rediss… for TLS) and unix:/path"
     ))
 }
 
@@ -81,11 +83,16 @@ mod tests {
     use super::*;
 
     fn shown(text: &str) -> String {
+        shown_with(text, Security::default())
+    }
+
+    fn shown_with(text: &str, security: Security<'_>) -> String {
         let show = |info: &ConnectionInfo| {
             let settings = info.redis_settings();
-            format!("{} {:?} {:?} {}", info.addr(), settings.username(), settings.password(), settings.db())
+            let tls = if matches!(info.addr(), ConnectionAddr::TcpTls { .. }) { " TLS" } else { "" };
+            format!("{} {:?} {:?} {}{tls}", info.addr(), settings.username(), settings.password(), settings.db())
         };
-        match Address::parse(text, None) {
+        match Address::parse(text, None, security) {
             Ok(Address::Server(info)) => show(&info),
             Ok(Address::Cluster(infos)) => infos.iter().map(show).collect::<Vec<_>>().join("; "),
             Err(failure) => failure.sentence.unwrap(),
@@ -112,6 +119,24 @@ mod tests {
             let sentence = shown(text);
             assert!(sentence.contains("none of redis://") && !sentence.contains("secret"), "{text}: {sentence}");
         }
-        assert!(shown("rediss://:secret@localhost").contains("TLS is not there"));
+    }
+
+    #[test]
+    fn tls_is_asked_for_by_the_address_or_beside_it_and_never_given_up() {
+        let asked = Security { is_asked_for: true, ..Security::default() };
+        assert_eq!(shown("rediss://:x@localhost:7000/1"), "localhost:7000 None Some(\"x\") 1 TLS");
+        assert_eq!(shown_with("redis://localhost:7000", asked), "localhost:7000 None None 0 TLS");
+        assert_eq!(shown_with("rediss://localhost", asked), "localhost:6379 None None 0 TLS");
+        let both = "a:1 None None 0 TLS; b:2 None None 0 TLS";
+        assert_eq!(shown("rediss+cluster://a:1,b:2"), both);
+        assert_eq!(shown_with("redis+cluster://a:1,b:2", asked), both);
+        assert!(shown_with("unix:/run/r.sock", asked).contains("a Unix socket needs none"));
+        assert!(shown("rediss://localhost/#insecure").contains("always looked at"));
+        let file = PathBuf::from("/no such file");
+        for security in
+            [Security { ca: Some(&file), ..Security::default() }, Security { own: Some((&file, &file)), ..asked }]
+        {
+            assert!(shown_with("redis://localhost", security).contains("/no such file"));
+        }
     }
 }

@@ -11,10 +11,11 @@
 use super::Address;
 use super::cluster::{self, Range, SLOT_COUNT};
 use super::link::Link;
+use super::security::{elsewhere, host_and_port};
 use super::source::Dumped;
 use crate::bytes::Shown;
 use crate::failure::{Exit, Failure};
-use redis::{ConnectionAddr, ConnectionInfo, ServerError, Value, cmd};
+use redis::{ConnectionInfo, ServerError, Value, cmd};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
@@ -100,7 +101,7 @@ impl Sent {
 impl Sender {
     pub fn open(address: &Address, time_max: Duration, replaces: bool) -> Result<Self, Failure> {
         let (infos, is_cluster) = match address {
-            Address::Server(info) => (std::slice::from_ref(info), false),
+            Address::Server(info) => (std::slice::from_ref(&**info), false),
             Address::Cluster(infos) => (infos.as_slice(), true),
         };
         let mut failures = Vec::new();
@@ -323,7 +324,7 @@ impl Sender {
         let at = match known {
             Some(at) => at,
             None => {
-                let info = self.template.clone().set_addr(ConnectionAddr::Tcp(range.host.clone(), range.port));
+                let info = self.template.clone().set_addr(elsewhere(self.template.addr(), &range.host, range.port));
                 let link = Link::open(&info, self.time_max)?;
                 self.add(&info, link);
                 self.nodes.len() - 1
@@ -333,11 +334,15 @@ impl Sender {
     }
 
     fn add(&mut self, info: &ConnectionInfo, link: Link) {
-        let (host, port) = match info.addr() {
-            ConnectionAddr::Tcp(host, port) => (host.clone(), *port),
-            _ => (String::new(), 0),
-        };
-        self.nodes.push(Node { host, port, link, packet: Vec::new(), waiting: VecDeque::new(), waiting_bytes: 0 });
+        let (host, port) = host_and_port(info.addr());
+        self.nodes.push(Node {
+            host: host.to_owned(),
+            port,
+            link,
+            packet: Vec::new(),
+            waiting: VecDeque::new(),
+            waiting_bytes: 0,
+        });
     }
 }
 

@@ -6,7 +6,7 @@
 //! Not here: what requests mean (`execute`), when sockets are looked at (`turn`).
 
 use super::Server;
-use super::gets::{self, Gets};
+use super::request::gets::{self, Gets};
 use super::request::{Args, Limits, Parsed, Parser};
 use super::session::Closing;
 use super::tls::TlsStream;
@@ -116,7 +116,7 @@ impl Connection {
 
     /// Bytes of memory that its buffers take.
     pub fn buffer_bytes(&self) -> usize {
-        self.pending.capacity() + self.unsent.capacity()
+        self.pending.capacity() + self.unsent.capacity() + self.parser.memory_bytes()
     }
 
     /// Reads once and carries out what has become whole.

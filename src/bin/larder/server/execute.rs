@@ -224,6 +224,15 @@ impl Server {
         Call { server: self, client, reply, spec, origin: Origin::Client }.carry_out(args);
     }
 
+    /// Notes a command that took long, unless it is one whose parts are noted.
+    #[inline]
+    pub fn note_if_slow(&mut self, client: usize, spec: &'static Spec, took: Duration, args: Args<'_>) {
+        let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        if self.slow.is_slow(took_us) && !spec.has(SKIP_SLOWLOG) {
+            self.note_slow(client, spec.name, took_us, args);
+        }
+    }
+
     /// A command took long: for SLOWLOG and the operator.
     #[cold]
     pub fn note_slow(&mut self, client: usize, name: &'static str, took_us: u64, args: Args<'_>) {
@@ -291,11 +300,8 @@ impl Call<'_> {
         }
         let took = self.server.lap();
         self.server.stats.ran(self.spec.name, 1, took, failed);
-        let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        if self.server.slow.is_slow(took_us) && !self.spec.has(SKIP_SLOWLOG) {
-            self.server.note_slow(self.client, self.spec.name, took_us, args);
-        }
-        self.server.latency.observe("command", took_us);
+        self.server.note_if_slow(self.client, self.spec, took, args);
+        self.server.latency.observe("command", took);
     }
 
     /// Carries out a command for a script; the reply is RESP2.

@@ -7,29 +7,8 @@
 use num_bigint::{BigInt, BigUint, Sign};
 use std::cmp::Ordering;
 
-/// An integer in its one spelling: digits, no leading zeros, no plus, a minus before anything but 0.
-#[inline]
-pub fn parse_i64(text: &[u8]) -> Option<i64> {
-    if text == b"0" {
-        return Some(0);
-    }
-    let (is_negative, digits) = match text.strip_prefix(b"-") {
-        Some(digits) => (true, digits),
-        None => (false, text),
-    };
-    if !digits.first().is_some_and(|b| (b'1'..=b'9').contains(b)) || digits.len() > 19 {
-        return None;
-    }
-    let mut magnitude: u64 = 0;
-    for b in digits {
-        if !b.is_ascii_digit() {
-            return None;
-        }
-        // 19 digits fit.
-        magnitude = magnitude * 10 + u64::from(b - b'0');
-    }
-    if is_negative { 0_i64.checked_sub_unsigned(magnitude) } else { i64::try_from(magnitude).ok() }
-}
+// Lengths are spelled as numbers are.
+pub use super::request::integer::parse_i64;
 
 /// A cursor of SCAN: what `strtoul` makes of the whole text, where nothing is 0 and a minus counts from the end.
 pub fn parse_cursor(text: &[u8]) -> Option<u64> {

@@ -6,9 +6,8 @@
 //!
 //! Not here: who may connect without a password (`serve`), when sockets are looked at (`turn`).
 
+use crate::pem;
 use mio::net::TcpStream;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig, ServerConnection};
 use std::io::{self, Read, Write};
@@ -26,14 +25,8 @@ pub struct TlsStream {
 
 /// What a server needs to speak TLS: its certificate and key, and who signs those of its clients if they need one.
 pub fn config(cert: &Path, key: &Path, client_ca: Option<&Path>) -> Result<Arc<ServerConfig>, String> {
-    let at = |path: &Path, error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
-    let certificates = |path: &Path| -> Result<Vec<CertificateDer<'static>>, String> {
-        let found: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path).map_err(|error| at(path, &error))?.collect();
-        let found = found.map_err(|error| at(path, &error))?;
-        if found.is_empty() { Err(at(path, &"no certificate in it")) } else { Ok(found) }
-    };
-    let chain = certificates(cert)?;
-    let private = PrivateKeyDer::from_pem_file(key).map_err(|error| at(key, &error))?;
+    let chain = pem::certificates(cert)?;
+    let private = pem::private_key(key)?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
@@ -42,16 +35,16 @@ pub fn config(cert: &Path, key: &Path, client_ca: Option<&Path>) -> Result<Arc<S
         None => builder.with_no_client_auth(),
         Some(path) => {
             let mut roots = RootCertStore::empty();
-            for certificate in certificates(path)? {
-                roots.add(certificate).map_err(|error| at(path, &error))?;
+            for certificate in pem::certificates(path)? {
+                roots.add(certificate).map_err(|error| pem::at(path, &error))?;
             }
             let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
                 .build()
-                .map_err(|error| at(path, &error))?;
+                .map_err(|error| pem::at(path, &error))?;
             builder.with_client_cert_verifier(verifier)
         }
     };
-    let config = builder.with_single_cert(chain, private).map_err(|error| at(cert, &error))?;
+    let config = builder.with_single_cert(chain, private).map_err(|error| pem::at(cert, &error))?;
     Ok(Arc::new(config))
 }
 

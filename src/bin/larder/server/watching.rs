@@ -116,9 +116,10 @@ pub struct Spikes {
 
 impl Latency {
     #[inline]
-    pub fn observe(&mut self, event: &'static str, took_us: u64) {
-        if self.threshold_ms != 0 && took_us >= self.threshold_ms * 1_000 {
-            self.add(event, took_us / 1_000);
+    pub fn observe(&mut self, event: &'static str, took: Duration) {
+        let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        if self.threshold_ms != 0 && took_ms >= self.threshold_ms {
+            self.add(event, took_ms);
         }
     }
 

@@ -1,7 +1,7 @@
 //! A transaction of plain SETs and DELs is one batch of the store: it is there whole or not at all, after a kill too.
 //!
 //! Everything else is carried out command by command (`transactions`), one step to every client, but not to a kill.
-//! Replies and events are the same either way.
+//! Replies, events and what SLOWLOG shows are the same either way.
 
 use super::super::execute::{Call, Failure};
 use super::super::keyspace::event;
@@ -63,13 +63,18 @@ pub fn carry_out(call: &mut Call<'_>, transaction: &Transaction) -> Result<bool,
     Ok(true)
 }
 
-/// Counts the commands, each of which has ended `failed` times (0 or 1) in an error; they share the time.
+/// Counts the commands, each of which has ended `failed` times (0 or 1) in an error, and notes those that took long.
+///
+/// The store took them as one, so each one's time is a share: by its bytes, which is what a batch's time goes into.
 fn count(call: &mut Call<'_>, transaction: &Transaction, failed: u64) {
-    let commands = u32::try_from(transaction.commands.len()).unwrap_or(u32::MAX);
-    let took = call.server.lap() / commands.max(1);
-    for (spec, _) in &transaction.commands {
-        call.server.stats.ran(spec.name, 1, took, failed);
+    let took = call.server.lap();
+    for (spec, queued) in &transaction.commands {
+        let share = took.mul_f64(queued.len() as f64 / transaction.bytes.max(1) as f64);
+        call.server.stats.ran(spec.name, 1, share, failed);
+        call.server.note_if_slow(call.client, spec, share, queued.args());
     }
+    // What nobody else was served in is all of it.
+    call.server.latency.observe("command", took);
 }
 
 fn steps_of<'a>(call: &Call<'_>, transaction: &'a Transaction) -> Result<Option<Vec<Step<'a>>>, Failure> {

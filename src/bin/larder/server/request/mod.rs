@@ -7,10 +7,14 @@
 //! Arguments are ranges of the bytes that were read; nothing is copied or reserved on the word of a length that a
 //! client names. What has been parsed of a request that is not whole is remembered, so it is not parsed again.
 //!
+//! This directory knows nothing of the rest of the server: what reads bytes that anybody sends is fuzzed alone.
+//!
 //! Invariants:
 //!   Q1. Memory taken is proportional to the bytes that have arrived, never to a length that they announce.
 //!   Q2. `Incomplete` is only said of bytes that can still become a request.
 
+pub mod gets;
+pub mod integer;
 #[cfg(test)]
 mod tests;
 
@@ -144,6 +148,11 @@ impl Parser {
         self.bulk_len.map_or(0, |len| (self.at + len + 2).saturating_sub(arrived))
     }
 
+    /// Bytes of memory that what is known takes.
+    pub fn memory_bytes(&self) -> usize {
+        self.ranges.capacity() * size_of::<Range>() + self.line.capacity()
+    }
+
     /// Takes over what `other` knows of the request that is under way.
     pub fn take_over(&mut self, other: &mut Parser) {
         std::mem::swap(self, other);
@@ -168,7 +177,7 @@ impl Parser {
                 Line::Incomplete => return Parsed::Incomplete,
                 Line::TooLong => return malformed("too big mbulk count string"),
             };
-            let count = match super::numbers::parse_i64(&line[1..]) {
+            let count = match integer::parse_i64(&line[1..]) {
                 Some(count) if count <= COUNT_MAX => count,
                 _ => return malformed("invalid multibulk length"),
             };
@@ -215,7 +224,7 @@ impl Parser {
             let got = if got == b'\r' || got == b'\n' { b' ' } else { got };
             return Err(Parsed::Malformed([b"expected '$', got '", &[got][..], b"'"].concat()));
         }
-        let len = match super::numbers::parse_i64(&line[1..]) {
+        let len = match integer::parse_i64(&line[1..]) {
             Some(len) if (0..=limits.bulk_bytes_max).contains(&len) => len,
             _ => return Err(malformed("invalid bulk length")),
         };
