@@ -57,7 +57,7 @@ impl Default for Tuning {
             hash_mask: u64::MAX,
             has_background: true,
             checkpoint_bytes: 128 << 20,
-            checkpoint_index_multiple: 2,
+            checkpoint_index_multiple: 1,
         }
     }
 }
