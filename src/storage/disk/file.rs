@@ -6,9 +6,10 @@
 //!
 //! Locks: none; the system orders what happens to one file.
 
+use super::journal::Journal;
 use super::staged::StagedPages;
 use super::{File, MapAccess, retry};
-use crate::storage::map::{Backing, Map, PageSize};
+use crate::storage::map::{AppendMap, Backing, Map, PageSize};
 use memmap2::{MmapOptions, MmapRaw};
 use std::io;
 use std::ops::Range;
@@ -27,11 +28,12 @@ const MEMORY_PAGE_LEN: usize = 4096;
 /// A file of a store; its descriptor is closed when this is dropped, maps of it live on.
 pub(super) struct DiskFile {
     file: Arc<std::fs::File>,
+    journal: Arc<Journal>,
 }
 
 impl DiskFile {
-    pub(super) fn new(file: std::fs::File) -> Self {
-        Self { file: Arc::new(file) }
+    pub(super) fn new(file: std::fs::File, journal: Arc<Journal>) -> Self {
+        Self { file: Arc::new(file), journal }
     }
 
     /// Has `reserve` make the file `len` bytes long from its present end, which it is given, or
@@ -107,7 +109,13 @@ impl File for DiskFile {
 
     fn sync(&self) -> io::Result<()> {
         // `fdatasync` also covers pages that were dirtied through a map, and the file's length.
-        self.file.sync_data()
+        self.file.sync_data()?;
+        self.journal.confirm()
+    }
+
+    fn sync_range(&self, map: &AppendMap, range: Range<usize>) -> io::Result<()> {
+        map.sync(range)?;
+        self.journal.confirm()
     }
 
     fn map_staged(&self, len: usize) -> io::Result<Map> {
