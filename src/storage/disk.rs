@@ -26,7 +26,6 @@ pub(super) mod tests;
 use super::{File, LockError, LockGuard, MapAccess, Storage};
 use crate::error::{Error, Result, Status};
 use file::DiskFile;
-use journal::Journal;
 use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
@@ -34,7 +33,6 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
-use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The name of the lock file.
@@ -49,8 +47,6 @@ pub struct DiskStorage {
     path: PathBuf,
     directory: OwnedFd,
     is_read_only: bool,
-    /// Asked after each sync, from when the store is locked for writing.
-    journal: Arc<Journal>,
 }
 
 impl DiskStorage {
@@ -101,12 +97,7 @@ impl DiskStorage {
         )
         .open(path)
         .map_err(|e| Error::from_io(&format!("open {}", path.display()), &e))?;
-        Ok(Self {
-            path: path.to_owned(),
-            directory: directory.into(),
-            is_read_only: read_only,
-            journal: Arc::default(),
-        })
+        Ok(Self { path: path.to_owned(), directory: directory.into(), is_read_only: read_only })
     }
 
     /// One clear error at open instead of a later one from the first file that is created.
@@ -167,7 +158,7 @@ impl Storage for DiskStorage {
     fn create(&self, name: &str) -> io::Result<Box<dyn File>> {
         self.require_writable()?;
         let file = self.open_at(&plain_name(name)?, libc::O_RDWR | libc::O_CREAT | libc::O_EXCL)?;
-        Ok(Box::new(DiskFile::new(file, Arc::clone(&self.journal))))
+        Ok(Box::new(DiskFile::new(file)))
     }
 
     fn open(&self, name: &str, access: MapAccess) -> io::Result<Box<dyn File>> {
@@ -178,7 +169,7 @@ impl Storage for DiskStorage {
                 libc::O_RDWR
             }
         };
-        Ok(Box::new(DiskFile::new(self.open_at(&plain_name(name)?, flags)?, Arc::clone(&self.journal))))
+        Ok(Box::new(DiskFile::new(self.open_at(&plain_name(name)?, flags)?)))
     }
 
     fn rename(&self, source: &str, target: &str) -> io::Result<()> {
@@ -198,17 +189,13 @@ impl Storage for DiskStorage {
 
     fn sync_directory(&self) -> io::Result<()> {
         self.require_writable()?;
-        sync_descriptor(&self.directory)?;
-        self.journal.confirm()
+        sync_descriptor(&self.directory)
     }
 
     fn lock(&self) -> std::result::Result<Box<dyn LockGuard>, LockError> {
         self.require_writable().map_err(LockError::Io)?;
         let name = plain_name(LOCK_NAME).map_err(LockError::Io)?;
-        let guard = lock::acquire(|| self.open_at(&name, libc::O_RDWR | libc::O_CREAT))?;
-        // Opened once more: of that other open file only the guard knows when it is closed.
-        self.journal.watch(|| self.open_at(&name, libc::O_WRONLY)).map_err(LockError::Io)?;
-        Ok(Box::new(guard))
+        Ok(Box::new(lock::acquire(|| self.open_at(&name, libc::O_RDWR | libc::O_CREAT))?))
     }
 
     fn probe_lock(&self) -> std::result::Result<(), LockError> {

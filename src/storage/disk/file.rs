@@ -28,12 +28,12 @@ const MEMORY_PAGE_LEN: usize = 4096;
 /// A file of a store; its descriptor is closed when this is dropped, maps of it live on.
 pub(super) struct DiskFile {
     file: Arc<std::fs::File>,
-    journal: Arc<Journal>,
+    journal: Journal,
 }
 
 impl DiskFile {
-    pub(super) fn new(file: std::fs::File, journal: Arc<Journal>) -> Self {
-        Self { file: Arc::new(file), journal }
+    pub(super) fn new(file: std::fs::File) -> Self {
+        Self { file: Arc::new(file), journal: Journal::default() }
     }
 
     /// Has `reserve` make the file `len` bytes long from its present end, which it is given, or
@@ -80,6 +80,7 @@ impl File for DiskFile {
     }
 
     fn reserve(&self, len: u64) -> io::Result<()> {
+        self.journal.note_blocks();
         self.grow(len, |start| match self.allocate(0, 0, len) {
             Err(error) if is_unsupported(&error) => write_zeros(&self.file, start, len),
             other => other,
@@ -92,6 +93,9 @@ impl File for DiskFile {
             // Piece by piece: who waits for the disk meanwhile waits for one of them at most.
             self.file.sync_data()?;
         }
+        if len >= self.len()? {
+            self.journal.note_zeroed();
+        }
         Ok(())
     }
 
@@ -101,6 +105,7 @@ impl File for DiskFile {
         if start >= end {
             return Ok(());
         }
+        self.journal.note_blocks();
         match self.allocate(libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE, start, end - start) {
             Err(error) if is_unsupported(&error) => Ok(()),
             other => other,
@@ -110,12 +115,12 @@ impl File for DiskFile {
     fn sync(&self) -> io::Result<()> {
         // `fdatasync` also covers pages that were dirtied through a map, and the file's length.
         self.file.sync_data()?;
-        self.journal.confirm()
+        self.journal.confirm(&self.file, true)
     }
 
     fn sync_range(&self, map: &AppendMap, range: Range<usize>) -> io::Result<()> {
         map.sync(range)?;
-        self.journal.confirm()
+        self.journal.confirm(&self.file, false)
     }
 
     fn map_staged(&self, len: usize) -> io::Result<Map> {

@@ -144,7 +144,7 @@ fn what_was_reserved_in_vain_is_taken_back() {
     let path = scratch.path().join("a");
     std::fs::write(&path, b"kept").unwrap();
     let open = || std::fs::File::options().write(true).open(&path).unwrap();
-    let refused = file::DiskFile::new(open(), Arc::default()).grow(1 << 20, |start| {
+    let refused = file::DiskFile::new(open()).grow(1 << 20, |start| {
         file::write_zeros(&open(), start, 10_000)?;
         assert_eq!(std::fs::metadata(&path)?.len(), 10_000);
         Err(io::Error::from_raw_os_error(libc::ENOSPC))
