@@ -28,6 +28,7 @@ mod sort;
 pub mod storage;
 mod sync;
 
+mod lock;
 mod log;
 
 mod checkpoint;

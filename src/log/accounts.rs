@@ -16,7 +16,7 @@
 
 use super::{Segment, Segments};
 use crate::format::record::Head;
-use parking_lot::Mutex;
+use crate::lock::Mutex;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 

@@ -36,14 +36,14 @@ use crate::epoch::{EpochGuard, Epochs};
 use crate::error::{Error, Result, Status};
 use crate::format::manifest::Change;
 use crate::index::Location;
+use crate::lock::Mutex;
 use crate::options::SyncMode;
 use crate::rules::{self, Rule};
 use crate::storage::Storage;
 use appender::Appender;
 use group::GroupSync;
-use parking_lot::{Condvar, Mutex};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex as WaitMutex, MutexGuard as WaitGuard, PoisonError};
 use std::time::Duration;
 
 /// The longest that a small set waits because the store is crowded: long against writing it, short against what a
@@ -99,38 +99,49 @@ pub struct LogParts {
 }
 
 /// Wakes the background when there is something to do.
+///
+/// Its condition variable is the standard one, as the mutexes are (`lock`).
 #[derive(Default)]
 pub struct Signal {
-    is_set: Mutex<bool>,
+    is_set: WaitMutex<bool>,
     changed: Condvar,
 }
 
 impl Signal {
+    // A flag is whole whatever its holder died of.
+    fn lock(&self) -> WaitGuard<'_, bool> {
+        self.is_set.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn sleep<'a>(&'a self, is_set: WaitGuard<'a, bool>, timeout: Duration) -> WaitGuard<'a, bool> {
+        self.changed.wait_timeout(is_set, timeout).unwrap_or_else(PoisonError::into_inner).0
+    }
+
     /// Wakes whoever waits, or the next to wait.
     pub fn notify(&self) {
-        *self.is_set.lock() = true;
+        *self.lock() = true;
         self.changed.notify_one();
     }
 
     /// Waits until `is_over`, which whoever changes it announces by `notify_all`, or for `timeout`.
     pub fn wait_until(&self, timeout: Duration, is_over: impl Fn() -> bool) {
-        let mut is_set = self.is_set.lock();
+        let is_set = self.lock();
         if !is_over() {
-            self.changed.wait_for(&mut is_set, timeout);
+            drop(self.sleep(is_set, timeout));
         }
     }
 
     /// Wakes everybody who waits in `wait_until`.
     pub fn notify_all(&self) {
-        let _is_set = self.is_set.lock();
+        let _is_set = self.lock();
         self.changed.notify_all();
     }
 
     /// Waits for `notify`, or for `timeout`.
     pub fn wait(&self, timeout: Duration) {
-        let mut is_set = self.is_set.lock();
+        let mut is_set = self.lock();
         if !*is_set {
-            self.changed.wait_for(&mut is_set, timeout);
+            is_set = self.sleep(is_set, timeout);
         }
         *is_set = false;
     }

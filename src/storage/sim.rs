@@ -36,8 +36,8 @@ mod traits;
 
 pub use call::CallKind;
 
+use crate::lock::Mutex;
 use call::Failure;
-use parking_lot::Mutex;
 use state::State;
 use std::sync::Arc;
 

@@ -23,11 +23,11 @@ pub use view::View;
 
 use crate::epoch::{EpochGuard, Gate, GateGuard};
 use crate::error::{Error, Result, Status};
+use crate::lock::Mutex;
 use crate::options::Options;
 use crate::stats::Stats;
 use crate::storage::DiskStorage;
 use inner::Inner;
-use parking_lot::Mutex;
 use std::ops::Deref;
 use std::path::Path;
 use std::sync::Arc;

@@ -17,8 +17,8 @@
 //! unsettled.
 
 use crate::index::Location;
+use crate::lock::Mutex;
 use crate::rules::{self, Rule};
-use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -9,10 +9,11 @@ use crate::tree::{self, TextFile};
 use std::collections::BTreeMap;
 
 /// Module and level. The second figure orders modules of one level where one builds on another.
-const LEVELS: [(&str, (u8, u8)); 23] = [
+const LEVELS: [(&str, (u8, u8)); 24] = [
     ("error", (0, 0)),
     ("rules", (0, 0)),
     ("sort", (0, 0)),
+    ("lock", (0, 0)),
     ("options", (0, 1)),
     ("stats", (0, 1)),
     ("format", (0, 1)),

@@ -15,7 +15,7 @@
 //! Locks: `chunks`, never held in a system call but the one for a new chunk.
 
 use super::{MEMORY_PAGE_BYTES, SLOT_BYTES_MAX, memory_bytes};
-use parking_lot::Mutex;
+use crate::lock::Mutex;
 use std::alloc::{Layout, handle_alloc_error};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ptr::NonNull;

@@ -17,10 +17,10 @@
 #![allow(clippy::disallowed_methods)]
 
 use super::file::{fetch_pages, require_within_limit};
+use crate::lock::Mutex;
 use crate::storage::MapAccess;
 use crate::storage::map::{Backing, Map};
 use memmap2::{MmapOptions, MmapRaw};
-use parking_lot::Mutex;
 use std::fs::File;
 use std::io;
 use std::ops::Range;

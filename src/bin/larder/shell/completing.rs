@@ -30,7 +30,10 @@ pub struct Completing<'a> {
 enum Wanted<'a> {
     Command,
     Option(&'a Command),
-    Key,
+    /// `is_any`: also one that begins with a dash.
+    Key {
+        is_any: bool,
+    },
 }
 
 impl<'a> Completing<'a> {
@@ -49,7 +52,12 @@ impl<'a> Completing<'a> {
                     command.get_arguments().filter_map(Arg::get_long).map(|long| format!("--{long}")).collect();
                 names(longs.iter().map(String::as_str), unfinished)
             }
-            Wanted::Key => typed(&self.keys(&unfinished.word), unfinished.is_quoted),
+            Wanted::Key { is_any } => {
+                let mut keys = self.keys(&unfinished.word);
+                // What begins with a dash is taken for an option, in quotes too, unless it stands behind `--`.
+                keys.retain(|key| is_any || !key.starts_with(b"-"));
+                typed(&keys, unfinished.is_quoted)
+            }
         };
         found.sort_unstable();
         if let [only] = found.as_mut_slice() {
@@ -61,15 +69,17 @@ impl<'a> Completing<'a> {
     fn wanted(&self, unfinished: &Unfinished) -> Option<Wanted<'_>> {
         let Some((name, others)) = unfinished.before.split_first() else { return Some(Wanted::Command) };
         let command = self.command.find_subcommand(name)?;
-        if unfinished.word.starts_with(b"-") && !unfinished.is_quoted {
+        let has_ended_options = others.iter().any(|word| word == "--");
+        if unfinished.word.starts_with(b"-") && !unfinished.is_quoted && !has_ended_options {
             return Some(Wanted::Option(command));
         }
         // Which of them are values of options is the options' to say.
-        let (mut place, mut awaited) = (0, None);
+        let (mut place, mut awaited, mut is_behind) = (0, None, false);
         for word in others {
             let word = word.to_str().unwrap_or_default();
-            match (awaited.take(), word.strip_prefix("--")) {
+            match (awaited.take(), word.strip_prefix("--").filter(|_| !is_behind)) {
                 (Some(_), _) => {}
+                (None, Some("")) => is_behind = true,
                 (None, Some("base64")) => return None,
                 (None, Some(long)) => {
                     let takes = |arg: &&Arg| arg.get_long() == Some(long) && arg.get_action().takes_values();
@@ -84,7 +94,7 @@ impl<'a> Completing<'a> {
             ("del", None) => true,
             _ => false,
         };
-        is_key.then_some(Wanted::Key)
+        is_key.then_some(Wanted::Key { is_any: is_behind })
     }
 
     /// The keys that begin like this; none if it takes too long to know.
