@@ -123,6 +123,33 @@ static void forking_while_threads_write_hangs_nobody(const char *dir) {
     store_close(writing.db);
 }
 
+struct family {
+    const char *dir;
+    int generations_left;
+};
+
+/* Each with a store of its own, whose threads wait while the next ones are forked and after it. */
+static void live_and_have_children(void *context) {
+    struct family *family = context;
+    alarm(60);
+    struct writing writing = {.db = store_open(path_of(family->dir, text("of-%ld", (long)getpid())), "segment_size", "64KiB", NULL)};
+    pthread_t threads[8];
+    for (int i = 0; i < 8; i++) REQUIRE(pthread_create(&threads[i], NULL, write_until_over, &writing) == 0);
+    usleep(20000);
+    struct family children = {.dir = family->dir, .generations_left = family->generations_left - 1};
+    for (int i = 0; family->generations_left > 0 && i < 3; i++) check_join(check_child(live_and_have_children, &children));
+    atomic_store(&writing.over, true);
+    for (int i = 0; i < 8; i++) pthread_join(threads[i], NULL);
+    store_set_numbered(writing.db, "n", 300, 30);
+    store_check_numbered(writing.db, "n", 300, 30);
+    store_close(writing.db);
+}
+
+static void children_of_busy_processes_have_stores_of_their_own(const char *dir) {
+    struct family family = {.dir = dir, .generations_left = 2};
+    live_and_have_children(&family);
+}
+
 struct generations {
     const char *path;
     int report;
@@ -182,6 +209,7 @@ const struct check_subject subject_fork = {
         CHECK_TEST(every_call_in_a_child_is_forked_and_the_parent_unharmed, CHECK_PROCESS | CHECK_CHILD),
         CHECK_TEST(a_child_may_open_another_store, CHECK_PROCESS | CHECK_CHILD),
         CHECK_TEST(forking_while_threads_write_hangs_nobody, CHECK_PROCESS | CHECK_TIME | CHECK_CHILD),
+        CHECK_TEST(children_of_busy_processes_have_stores_of_their_own, CHECK_PROCESS | CHECK_TIME | CHECK_CHILD),
         CHECK_TEST(the_lock_dies_with_its_holder_though_a_forked_child_lives, CHECK_PROCESS),
         CHECK_TEST(a_started_program_inherits_no_file_of_the_store, CHECK_PROCESS),
         CHECK_END,
