@@ -6,16 +6,16 @@
 //! library's own tests).
 
 use crate::basics::Scratch;
+use crate::passing::{passes_on_file, passes_on_storage};
 use crate::world::{small_options, small_tuning};
 use larder::format::checkpoint::{self, Contents};
 use larder::format::manifest::{self, Change, Edit, ManifestHead, decode_edit, encode_edit};
 use larder::format::record::{self, Head, Kind, Record};
 use larder::format::segment::HEAD_LEN;
 use larder::format::{Seed, align8};
-use larder::storage::{AppendMap, DiskStorage, File, LockError, LockGuard, Map, MapAccess, Storage};
+use larder::storage::{DiskStorage, File, MapAccess, Storage};
 use larder::store::{BatchOp, Ttl};
 use larder::{CompactionMode, Error, Options, Status, Store, SyncMode, salvage};
-use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -453,13 +453,7 @@ impl Watched {
 }
 
 impl Storage for Watched {
-    fn describe(&self) -> String {
-        self.disk.describe()
-    }
-
-    fn list(&self) -> io::Result<Vec<String>> {
-        self.disk.list()
-    }
+    passes_on_storage!(disk: describe list rename remove lock probe_lock now_ms random_u64);
 
     fn create(&self, name: &str) -> io::Result<Box<dyn File>> {
         Ok(self.wrap(name, self.disk.create(name)?))
@@ -469,35 +463,11 @@ impl Storage for Watched {
         Ok(self.wrap(name, self.disk.open(name, access)?))
     }
 
-    fn rename(&self, source: &str, target: &str) -> io::Result<()> {
-        self.disk.rename(source, target)
-    }
-
-    fn remove(&self, name: &str) -> io::Result<()> {
-        self.disk.remove(name)
-    }
-
     fn sync_directory(&self) -> io::Result<()> {
         if let Some(act) = self.watch.at_sync.lock().unwrap().take() {
             act();
         }
         self.disk.sync_directory()
-    }
-
-    fn lock(&self) -> Result<Box<dyn LockGuard>, LockError> {
-        self.disk.lock()
-    }
-
-    fn probe_lock(&self) -> Result<(), LockError> {
-        self.disk.probe_lock()
-    }
-
-    fn now_ms(&self) -> u64 {
-        self.disk.now_ms()
-    }
-
-    fn random_u64(&self) -> u64 {
-        self.disk.random_u64()
     }
 }
 
@@ -516,9 +486,7 @@ impl WatchedFile {
 }
 
 impl File for WatchedFile {
-    fn len(&self) -> io::Result<u64> {
-        self.file.len()
-    }
+    passes_on_file!(file: len write_zeros punch_hole sync sync_range map map_staged);
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
         if !self.is_segment {
@@ -538,30 +506,6 @@ impl File for WatchedFile {
     fn reserve(&self, len: u64) -> io::Result<()> {
         self.require_room()?;
         self.file.reserve(len)
-    }
-
-    fn write_zeros(&self, len: u64) -> io::Result<()> {
-        self.file.write_zeros(len)
-    }
-
-    fn punch_hole(&self, offset: u64, len: u64) -> io::Result<()> {
-        self.file.punch_hole(offset, len)
-    }
-
-    fn sync(&self) -> io::Result<()> {
-        self.file.sync()
-    }
-
-    fn sync_range(&self, map: &AppendMap, range: Range<usize>) -> io::Result<()> {
-        self.file.sync_range(map, range)
-    }
-
-    fn map(&self, len: usize, access: MapAccess) -> io::Result<Map> {
-        self.file.map(len, access)
-    }
-
-    fn map_staged(&self, len: usize) -> io::Result<Map> {
-        self.file.map_staged(len)
     }
 }
 

@@ -15,6 +15,7 @@ mod format_doc;
 mod hostile;
 mod manifest;
 mod model;
+mod passing;
 mod regressions;
 mod review;
 mod rules;

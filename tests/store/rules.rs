@@ -1,9 +1,10 @@
 //! One test for each rule of the design, R1 to R12: a short scenario that fails when the rule is broken. Which
 //! mutation of the code each was seen to catch is in `README.md` beside this file.
 
+use crate::passing::passes_on_storage;
 use crate::world::{small_options, small_tuning};
 use larder::storage::sim::CallKind;
-use larder::storage::{File, LockError, LockGuard, MapAccess, SimulatedStorage, Storage};
+use larder::storage::{File, SimulatedStorage, Storage};
 use larder::store::{BatchOp, Condition, SetOptions, Ttl};
 use larder::{CompactionMode, Error, Options, Status, Store, SyncMode};
 use std::io;
@@ -225,52 +226,14 @@ pub struct Interrupted {
 pub type Interruption = Box<dyn FnOnce() + Send>;
 
 impl Storage for Interrupted {
+    passes_on_storage!(sim: describe list open rename remove sync_directory lock probe_lock now_ms random_u64);
+
     fn create(&self, name: &str) -> io::Result<Box<dyn File>> {
         let interruption = self.at_create.lock().unwrap().take_if(|_| name.starts_with(self.name_prefix));
         if let Some(interruption) = interruption {
             interruption();
         }
         self.sim.create(name)
-    }
-
-    fn describe(&self) -> String {
-        self.sim.describe()
-    }
-
-    fn list(&self) -> io::Result<Vec<String>> {
-        self.sim.list()
-    }
-
-    fn open(&self, name: &str, access: MapAccess) -> io::Result<Box<dyn File>> {
-        self.sim.open(name, access)
-    }
-
-    fn rename(&self, source: &str, target: &str) -> io::Result<()> {
-        self.sim.rename(source, target)
-    }
-
-    fn remove(&self, name: &str) -> io::Result<()> {
-        self.sim.remove(name)
-    }
-
-    fn sync_directory(&self) -> io::Result<()> {
-        self.sim.sync_directory()
-    }
-
-    fn lock(&self) -> Result<Box<dyn LockGuard>, LockError> {
-        self.sim.lock()
-    }
-
-    fn probe_lock(&self) -> Result<(), LockError> {
-        self.sim.probe_lock()
-    }
-
-    fn now_ms(&self) -> u64 {
-        self.sim.now_ms()
-    }
-
-    fn random_u64(&self) -> u64 {
-        self.sim.random_u64()
     }
 }
 

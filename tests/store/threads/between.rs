@@ -2,10 +2,11 @@
 //! both and before the sync has ended.
 
 use super::{Ending, plain};
+use crate::passing::{passes_on_file, passes_on_storage};
 use crate::world::{small_options, small_tuning};
 use larder::format::KeyHasher;
 use larder::format::manifest::ManifestHead;
-use larder::storage::{AppendMap, File, LockError, LockGuard, Map, MapAccess, SimulatedStorage, Storage};
+use larder::storage::{AppendMap, File, MapAccess, SimulatedStorage, Storage};
 use larder::store::{BatchOp, Ttl};
 use larder::{CompactionMode, Options, Status, Store, SyncMode};
 use std::io;
@@ -176,13 +177,7 @@ impl FaultyStorage {
 }
 
 impl Storage for FaultyStorage {
-    fn describe(&self) -> String {
-        self.sim.describe()
-    }
-
-    fn list(&self) -> io::Result<Vec<String>> {
-        self.sim.list()
-    }
+    passes_on_storage!(sim: describe list rename remove sync_directory lock probe_lock now_ms random_u64);
 
     fn create(&self, name: &str) -> io::Result<Box<dyn File>> {
         self.faults.change(|state| state.manifest_is_armed |= std::mem::take(&mut state.awaits_output));
@@ -192,62 +187,16 @@ impl Storage for FaultyStorage {
     fn open(&self, name: &str, access: MapAccess) -> io::Result<Box<dyn File>> {
         Ok(self.wrap(name, self.sim.open(name, access)?))
     }
-
-    fn rename(&self, source: &str, target: &str) -> io::Result<()> {
-        self.sim.rename(source, target)
-    }
-
-    fn remove(&self, name: &str) -> io::Result<()> {
-        self.sim.remove(name)
-    }
-
-    fn sync_directory(&self) -> io::Result<()> {
-        self.sim.sync_directory()
-    }
-
-    fn lock(&self) -> Result<Box<dyn LockGuard>, LockError> {
-        self.sim.lock()
-    }
-
-    fn probe_lock(&self) -> Result<(), LockError> {
-        self.sim.probe_lock()
-    }
-
-    fn now_ms(&self) -> u64 {
-        self.sim.now_ms()
-    }
-
-    fn random_u64(&self) -> u64 {
-        self.sim.random_u64()
-    }
 }
 
 impl File for FaultyFile {
-    fn len(&self) -> io::Result<u64> {
-        self.file.len()
-    }
-
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        self.file.read_at(buffer, offset)
-    }
+    passes_on_file!(file: len read_at reserve write_zeros punch_hole map map_staged);
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         if self.is_manifest {
             self.faults.at_manifest()?;
         }
         self.file.write_at(bytes, offset)
-    }
-
-    fn reserve(&self, len: u64) -> io::Result<()> {
-        self.file.reserve(len)
-    }
-
-    fn write_zeros(&self, len: u64) -> io::Result<()> {
-        self.file.write_zeros(len)
-    }
-
-    fn punch_hole(&self, offset: u64, len: u64) -> io::Result<()> {
-        self.file.punch_hole(offset, len)
     }
 
     fn sync(&self) -> io::Result<()> {
@@ -260,14 +209,6 @@ impl File for FaultyFile {
     fn sync_range(&self, map: &AppendMap, range: Range<usize>) -> io::Result<()> {
         self.faults.at_sync()?;
         self.file.sync_range(map, range)
-    }
-
-    fn map(&self, len: usize, access: MapAccess) -> io::Result<Map> {
-        self.file.map(len, access)
-    }
-
-    fn map_staged(&self, len: usize) -> io::Result<Map> {
-        self.file.map_staged(len)
     }
 }
 

@@ -4,7 +4,8 @@
 //! it is mapped; that is no sync of anybody's write.
 
 use super::Moments;
-use larder::storage::{AppendMap, DiskStorage, File, LockError, LockGuard, Map, MapAccess, Storage};
+use crate::passing::{passes_on_file, passes_on_storage};
+use larder::storage::{AppendMap, DiskStorage, File, Map, MapAccess, Storage};
 use parking_lot::{Condvar, Mutex};
 use std::io;
 use std::ops::Range;
@@ -114,13 +115,7 @@ impl StoppingStorage {
 }
 
 impl Storage for StoppingStorage {
-    fn describe(&self) -> String {
-        self.disk.describe()
-    }
-
-    fn list(&self) -> io::Result<Vec<String>> {
-        self.disk.list()
-    }
+    passes_on_storage!(disk: describe list rename remove sync_directory lock probe_lock now_ms random_u64);
 
     fn create(&self, name: &str) -> io::Result<Box<dyn File>> {
         Ok(self.wrap(name, self.disk.create(name)?))
@@ -128,34 +123,6 @@ impl Storage for StoppingStorage {
 
     fn open(&self, name: &str, access: MapAccess) -> io::Result<Box<dyn File>> {
         Ok(self.wrap(name, self.disk.open(name, access)?))
-    }
-
-    fn rename(&self, source: &str, target: &str) -> io::Result<()> {
-        self.disk.rename(source, target)
-    }
-
-    fn remove(&self, name: &str) -> io::Result<()> {
-        self.disk.remove(name)
-    }
-
-    fn sync_directory(&self) -> io::Result<()> {
-        self.disk.sync_directory()
-    }
-
-    fn lock(&self) -> Result<Box<dyn LockGuard>, LockError> {
-        self.disk.lock()
-    }
-
-    fn probe_lock(&self) -> Result<(), LockError> {
-        self.disk.probe_lock()
-    }
-
-    fn now_ms(&self) -> u64 {
-        self.disk.now_ms()
-    }
-
-    fn random_u64(&self) -> u64 {
-        self.disk.random_u64()
     }
 }
 
@@ -167,25 +134,7 @@ struct StoppingFile {
 }
 
 impl File for StoppingFile {
-    fn len(&self) -> io::Result<u64> {
-        self.file.len()
-    }
-
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        self.file.read_at(buffer, offset)
-    }
-
-    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        self.file.write_at(bytes, offset)
-    }
-
-    fn reserve(&self, len: u64) -> io::Result<()> {
-        self.file.reserve(len)
-    }
-
-    fn punch_hole(&self, offset: u64, len: u64) -> io::Result<()> {
-        self.file.punch_hole(offset, len)
-    }
+    passes_on_file!(file: len read_at write_at reserve punch_hole write_zeros);
 
     fn sync(&self) -> io::Result<()> {
         if self.is_segment && self.is_mapped.load(Ordering::Relaxed) {
@@ -196,10 +145,6 @@ impl File for StoppingFile {
 
     fn sync_range(&self, map: &AppendMap, range: Range<usize>) -> io::Result<()> {
         self.valve.pass(|| self.file.sync_range(map, range))
-    }
-
-    fn write_zeros(&self, len: u64) -> io::Result<()> {
-        self.file.write_zeros(len)
     }
 
     fn map(&self, len: usize, access: MapAccess) -> io::Result<Map> {
